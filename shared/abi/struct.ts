@@ -173,7 +173,7 @@ export function struct<F extends Fields>(name: string, size: number, fields: F):
 
 function checkLayout(name: string, size: number, fields: Fields): number {
   let last = 0;
-  let end = 0; // where the last plain field or the whole union ends
+  let end = 0; // where the fields so far end
   let unionStart = -1;
   let align = 1;
   for (const [key, f] of Object.entries(fields)) {
@@ -184,7 +184,8 @@ function checkLayout(name: string, size: number, fields: Fields): number {
     if (f.offset % f.align !== 0) bad(`not aligned to ${f.align}`);
     if (f.offset + f.size > size) bad(`ends at ${f.offset + f.size}, past the size ${size}`);
     if (f.union) {
-      if (unionStart < 0 || f.offset >= end) {
+      // Adjacent members belong to one run of unions; only the first member of the run must come after what is before.
+      if (unionStart < 0) {
         if (f.offset < end) bad("overlaps the field before it");
         unionStart = f.offset;
       } else if (f.offset < unionStart) bad("starts before its union");
