@@ -2,7 +2,7 @@
 // public/event_channel.h: event channel operations and their arguments. The bitmaps are in shared_info (xen.ts).
 // Left out: the FIFO ABI's control block (its operations have numbers here and answer -ENOSYS).
 
-import { overlay, struct, u8, u16, u32, u64 } from "./struct.ts";
+import { nested, overlay, struct, u8, u16, u32, u64 } from "./struct.ts";
 
 export const EVTCHNOP_bind_interdomain = 0;
 export const EVTCHNOP_bind_virq = 1;
@@ -86,11 +86,9 @@ export const EvtchnInitControl = struct("evtchn_init_control", 24, {
 export const EvtchnExpandArray = struct("evtchn_expand_array", 8, { array_gfn: u64(0) });
 export const EvtchnSetPriority = struct("evtchn_set_priority", 8, { port: u32(0), priority: u32(4) });
 
-/** struct evtchn_op: the argument of event_channel_op_compat; the union begins at 4. */
+/** struct evtchn_op: the argument of event_channel_op_compat. The argument of the command `cmd` lies at byte 4. */
 export const EvtchnOp = struct("evtchn_op", 28, {
-  cmd: u32(0),
-  status_port: overlay(u32(8), "u.status.port"),
+  cmd: u32(0), // EVTCHNOP_*
   send_port: overlay(u32(4), "u.send.port"),
-  close_port: overlay(u32(4), "u.close.port"),
-  status_virq: overlay(u32(20), "u.status.u.virq"),
+  status: overlay(nested(EvtchnStatus, 4), "u.status"),
 });
