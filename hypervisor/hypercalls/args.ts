@@ -1,0 +1,91 @@
+// The arguments of one hypercall, copied out of the registers (or out of a multicall entry) before its handler sees
+// them, so that nothing changes under it. Made once per level of calling, refilled for each call. Which registers: public/
+// arch-x86/xen-x86_64.h (RDI, RSI, RDX, R10, R8, R9; the number in RAX, the result in RAX).
+
+import type { Va } from "../../shared/brand.ts";
+import type { Hypervisor } from "../hypervisor.ts";
+import { type CpuState, canonical, Reg } from "../machine/cpu_state.ts";
+import type { Vcpu } from "../vcpu.ts";
+
+/** A handler's result is >= 0, a negative errno, or CONTINUE. Results from the handler are whole numbers below 2^53. */
+export type Handler = (hv: Hypervisor, vcpu: Vcpu, a: Args) => number;
+
+/**
+ * "Not done yet": the handler has put the rest of its work into the arguments with setNum, and is to be called with them
+ * again after others had their chance to run. Outside the range of errno values (above -4096).
+ */
+export const CONTINUE = -0x10000;
+
+const ARGUMENT_REGISTERS = [Reg.RDI, Reg.RSI, Reg.RDX, Reg.R10, Reg.R8, Reg.R9] as const;
+
+export class Args {
+  /** Six arguments as halves: lo at 2i, hi at 2i + 1. */
+  readonly #words = new Uint32Array(12);
+  /** Bit i set: argument i was changed by setNum since it was loaded. */
+  changed = 0;
+
+  loadRegisters(cpu: CpuState): void {
+    const words = this.#words;
+    for (let i = 0; i < 6; i++) {
+      words[i * 2] = cpu.lo(ARGUMENT_REGISTERS[i]);
+      words[i * 2 + 1] = cpu.hi(ARGUMENT_REGISTERS[i]);
+    }
+    this.changed = 0;
+  }
+
+  /** Writes the changed arguments back, so that the call issued again goes on where it stopped. */
+  storeRegisters(cpu: CpuState): void {
+    for (let i = 0; i < 6; i++) if (this.changed & (1 << i)) cpu.set(ARGUMENT_REGISTERS[i], this.lo(i), this.hi(i));
+  }
+
+  loadView(view: DataView, offset: number): void {
+    for (let i = 0; i < 12; i++) this.#words[i] = view.getUint32(offset + i * 4, true);
+    this.changed = 0;
+  }
+
+  /** Argument `i` (0 to 5): its low half, unsigned. */
+  lo(i: number): number {
+    return this.#words[i * 2];
+  }
+
+  /** Its high half, unsigned. */
+  hi(i: number): number {
+    return this.#words[i * 2 + 1];
+  }
+
+  /** The argument as C's `unsigned int` parameter sees it: the high half is ignored. */
+  u32(i: number): number {
+    return this.#words[i * 2];
+  }
+
+  /** As C's `int` parameter sees it. */
+  i32(i: number): number {
+    return this.#words[i * 2] | 0;
+  }
+
+  /** All 64 bits, unsigned; rounded from 2^53 up, so that range checks still fail closed. */
+  num(i: number): number {
+    return this.#words[i * 2] + this.#words[i * 2 + 1] * 4294967296;
+  }
+
+  /** As a virtual address, -1 when it is not canonical. */
+  va(i: number): Va | -1 {
+    return canonical(this.#words[i * 2], this.#words[i * 2 + 1]);
+  }
+
+  /** True for a NULL handle. */
+  isNull(i: number): boolean {
+    return (this.#words[i * 2] | this.#words[i * 2 + 1]) === 0;
+  }
+
+  /** Changes the argument for the continuation; `value` is a whole number, 0 to 2^53. */
+  setNum(i: number, value: number): void {
+    this.setHalves(i, value >>> 0, Math.floor(value / 4294967296) >>> 0);
+  }
+
+  setHalves(i: number, lo: number, hi: number): void {
+    this.#words[i * 2] = lo;
+    this.#words[i * 2 + 1] = hi;
+    this.changed |= 1 << i;
+  }
+}

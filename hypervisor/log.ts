@@ -1,0 +1,80 @@
+// The hypervisor's log: the ring that sysctl readconsole (`xl dmesg`) reads. Guests cause most lines, so both the ring's
+// size and the rate of guest-caused lines are bounded.
+
+import { GUEST_LOG_BURST, GUEST_LOG_INTERVAL_NS, LOG_LINE_CHARS, LOG_RING_BYTES } from "./limits.ts";
+
+export class HypervisorLog {
+  /** The ring's text; positions count characters since boot. */
+  #text = "";
+  #dropped = 0;
+  #tokens = GUEST_LOG_BURST;
+  #tokensAt = 0;
+  #suppressed = 0;
+  readonly #now: () => number;
+  /** Called with each complete line, with its prefix and newline; for a host that shows the log as it grows. */
+  onLine: ((line: string) => void) | undefined = undefined;
+
+  /** `now` gives nanoseconds since boot. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Appends one line, prefixed with "(XEN) ". Control characters are shown as `?`; long lines are cut. */
+  line(text: string): void {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be replaced.
+    const clean = text.replace(/[\x00-\x1f\x7f]/g, "?").slice(0, LOG_LINE_CHARS);
+    const line = `(XEN) ${clean}\n`;
+    this.#text += line;
+    if (this.#text.length > LOG_RING_BYTES * 2) this.#trim();
+    this.onLine?.(line);
+  }
+
+  /** A line that a guest caused: at most a burst, then so many in a time; what is left out is counted. */
+  guestLine(text: string): void {
+    const now = this.#now();
+    const earned = Math.floor((now - this.#tokensAt) / GUEST_LOG_INTERVAL_NS);
+    if (earned > 0) {
+      this.#tokens = Math.min(GUEST_LOG_BURST, this.#tokens + earned);
+      this.#tokensAt = now;
+    }
+    if (this.#tokens === 0) {
+      this.#suppressed++;
+      return;
+    }
+    if (this.#suppressed > 0) {
+      const count = this.#suppressed;
+      this.#suppressed = 0;
+      this.line(`printk: ${count} messages suppressed.`);
+    }
+    this.#tokens--;
+    this.line(text);
+  }
+
+  #trim(): void {
+    const cut = this.#text.length - LOG_RING_BYTES;
+    this.#text = this.#text.slice(cut);
+    this.#dropped += cut;
+  }
+
+  /** Position before the oldest kept character. */
+  get start(): number {
+    return this.#dropped;
+  }
+
+  /** Position after the newest character. */
+  get end(): number {
+    return this.#dropped + this.#text.length;
+  }
+
+  /** Text from position `from` (clamped to what is kept), at most `length` characters. */
+  read(from: number, length: number): string {
+    const begin = Math.max(from - this.#dropped, 0);
+    return this.#text.slice(begin, begin + length);
+  }
+
+  /** Forgets what is in the ring, as readconsole with `clear` does. */
+  clear(): void {
+    this.#dropped += this.#text.length;
+    this.#text = "";
+  }
+}

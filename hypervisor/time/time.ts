@@ -1,0 +1,4 @@
+export declare class Time {
+  /** Nanoseconds since boot (system time). */
+  now(): number;
+}
