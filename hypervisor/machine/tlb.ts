@@ -1,0 +1,193 @@
+// The translation cache, in machine memory where generated code looks it up inline (DESIGN, "A TLB entry is tagged with
+// its address space"). Data and code have caches of their own, both direct-mapped by page number. A tag is the page's full
+// address with, in its low 12 bits, an address space number (ASID) that stands for one level-4 table since its last
+// flush: flushing gives the table a new number, so that its old entries can never match again. The x86 processor fills
+// it; the hypervisor flushes it through the Tlb contract of processor.ts.
+//
+// Data entry, 32 bytes: u64 tag for reading, u64 tag for writing, u32 host page address minus guest page address (mod
+//   2^32, to be added to an address), u32 frame. The tag for writing is there only once the dirty bit is set, and never
+//   while the frame holds decoded code.
+// Code entry, 16 bytes: u64 tag, u32 address of the frame's map from offset to decoded operation, u32 frame.
+
+import type { Mfn, Va } from "../../shared/brand.ts";
+import { vaHigh } from "./cpu_state.ts";
+import type { MachineMemory } from "./memory.ts";
+import type { Tlb } from "./processor.ts";
+
+/** log2 of the number of entries. 4096 data entries reach 16 MiB; a record of a frame's slots has 12 bits for each. */
+export const DATA_BITS = 12;
+export const CODE_BITS = 10;
+export const DATA_ENTRY = 32;
+export const CODE_ENTRY = 16;
+const DATA_SLOTS = 1 << DATA_BITS;
+const CODE_SLOTS = 1 << CODE_BITS;
+const ASIDS = 4096;
+
+/** What the TLB must know of the decoded code that the processor keeps. */
+export interface CodeFrames {
+  /** Is anything decoded from this frame kept? */
+  has(mfn: Mfn): boolean;
+  /** Drops it. */
+  drop(mfn: Mfn): void;
+}
+
+export class SoftTlb implements Tlb {
+  readonly dataAddress: number;
+  readonly codeAddress: number;
+  readonly #u32: Uint32Array;
+  readonly #data: number;
+  readonly #code: number;
+  #asids = new Map<number, number>();
+  #nextAsid = 1;
+  /**
+   * Where each frame may be in the data cache: bits 0-11 and 12-23 the slots of up to two entries, bits 24-25 how
+   * many, 3 for more than two. It may name entries that are gone, never miss one that is there.
+   */
+  readonly #slots: Uint32Array;
+  readonly #codeFrames: CodeFrames;
+
+  constructor(memory: MachineMemory, codeFrames: CodeFrames) {
+    this.dataAddress = memory.reserve(DATA_SLOTS * DATA_ENTRY);
+    this.codeAddress = memory.reserve(CODE_SLOTS * CODE_ENTRY);
+    this.#u32 = memory.u32;
+    this.#data = this.dataAddress >>> 2;
+    this.#code = this.codeAddress >>> 2;
+    this.#slots = new Uint32Array(memory.frames);
+    this.#codeFrames = codeFrames;
+  }
+
+  /** The number that stands for this table now, 1 to 4095. */
+  asid(cr3: Mfn): number {
+    const known = this.#asids.get(cr3);
+    if (known !== undefined) return known;
+    if (this.#nextAsid === ASIDS) this.#reset();
+    const asid = this.#nextAsid++;
+    this.#asids.set(cr3, asid);
+    return asid;
+  }
+
+  /** Enters a page that the walker has found; `write` if it may be written from now on without another walk. */
+  fillData(asid: number, va: Va, mfn: Mfn, write: boolean): void {
+    const page = (va - (va % 4096)) as Va;
+    const slot = (page / 4096) % DATA_SLOTS;
+    const at = this.#data + slot * (DATA_ENTRY / 4);
+    const u32 = this.#u32;
+    const lo = ((page >>> 0) | asid) >>> 0;
+    const hi = vaHigh(page);
+    u32[at] = lo;
+    u32[at + 1] = hi;
+    u32[at + 2] = write ? lo : 0;
+    u32[at + 3] = write ? hi : 0;
+    u32[at + 4] = mfn * 4096 - (page >>> 0);
+    u32[at + 5] = mfn;
+    const known = this.#slots[mfn];
+    const count = known >>> 24;
+    if (count === 0) this.#slots[mfn] = (1 << 24) | slot;
+    else if (count === 1) {
+      if ((known & 0xfff) !== slot) this.#slots[mfn] = (2 << 24) | (slot << 12) | (known & 0xfff);
+    } else if (count === 2 && (known & 0xfff) !== slot && ((known >>> 12) & 0xfff) !== slot) this.#slots[mfn] = 3 << 24;
+  }
+
+  /** Enters a page of code whose frame's map of decoded operations lies at `map`. */
+  fillCode(asid: number, va: Va, mfn: Mfn, map: number): void {
+    const page = (va - (va % 4096)) as Va;
+    const at = this.#code + ((page / 4096) % CODE_SLOTS) * (CODE_ENTRY / 4);
+    this.#u32[at] = (page >>> 0) | asid;
+    this.#u32[at + 1] = vaHigh(page);
+    this.#u32[at + 2] = map;
+    this.#u32[at + 3] = mfn;
+  }
+
+  /** The map address of the code page at `va`, or 0 when it isn't entered. */
+  findCode(asid: number, va: Va): number {
+    const page = (va - (va % 4096)) as Va;
+    const at = this.#code + ((page / 4096) % CODE_SLOTS) * (CODE_ENTRY / 4);
+    const hit = this.#u32[at] === ((page >>> 0) | asid) >>> 0 && this.#u32[at + 1] === vaHigh(page);
+    return hit ? this.#u32[at + 2] : 0;
+  }
+
+  /** The frame of the code page at `va`, which `findCode` has just found. */
+  codeFrame(va: Va): Mfn {
+    return this.#u32[this.#code + (Math.floor(va / 4096) % CODE_SLOTS) * (CODE_ENTRY / 4) + 3] as Mfn;
+  }
+
+  flushAll(): void {
+    this.#asids.clear();
+  }
+
+  flushTable(cr3: Mfn): void {
+    this.#asids.delete(cr3);
+  }
+
+  flushPage(va: Va): void {
+    const page = Math.floor(va / 4096);
+    this.#clearData(page % DATA_SLOTS);
+    this.#clearCode(page % CODE_SLOTS);
+  }
+
+  retire(mfn: Mfn): void {
+    if (this.#codeFrames.has(mfn)) this.dropCode(mfn);
+    const known = this.#slots[mfn];
+    if (known === 0) return;
+    this.#slots[mfn] = 0;
+    const count = known >>> 24;
+    if (count === 3) {
+      for (let slot = 0; slot < DATA_SLOTS; slot++) this.#clearDataOf(slot, mfn);
+      return;
+    }
+    this.#clearDataOf(known & 0xfff, mfn);
+    if (count === 2) this.#clearDataOf((known >>> 12) & 0xfff, mfn);
+  }
+
+  dropCode(mfn: Mfn): void {
+    if (!this.#codeFrames.has(mfn)) return;
+    this.#codeFrames.drop(mfn);
+    for (let slot = 0; slot < CODE_SLOTS; slot++) {
+      if (this.#u32[this.#code + slot * (CODE_ENTRY / 4) + 3] === mfn) this.#clearCode(slot);
+    }
+  }
+
+  /** Forgets every entry for code: the decoded operations are about to be thrown away all at once. */
+  flushCode(): void {
+    this.#u32.fill(0, this.#code, this.#code + CODE_SLOTS * (CODE_ENTRY / 4));
+  }
+
+  /** Takes away the right to write to a frame without a walk, since code is being decoded from it. */
+  protect(mfn: Mfn): void {
+    const known = this.#slots[mfn];
+    const count = known >>> 24;
+    if (count === 3) for (let slot = 0; slot < DATA_SLOTS; slot++) this.#protectSlot(slot, mfn);
+    if (count === 1 || count === 2) this.#protectSlot(known & 0xfff, mfn);
+    if (count === 2) this.#protectSlot((known >>> 12) & 0xfff, mfn);
+  }
+
+  #protectSlot(slot: number, mfn: Mfn): void {
+    const at = this.#data + slot * (DATA_ENTRY / 4);
+    if (this.#u32[at + 5] !== mfn) return;
+    this.#u32[at + 2] = 0;
+    this.#u32[at + 3] = 0;
+  }
+
+  #clearDataOf(slot: number, mfn: Mfn): void {
+    if (this.#u32[this.#data + slot * (DATA_ENTRY / 4) + 5] === mfn) this.#clearData(slot);
+  }
+
+  #clearData(slot: number): void {
+    const at = this.#data + slot * (DATA_ENTRY / 4);
+    this.#u32.fill(0, at, at + 6);
+  }
+
+  #clearCode(slot: number): void {
+    const at = this.#code + slot * (CODE_ENTRY / 4);
+    this.#u32.fill(0, at, at + 4);
+  }
+
+  /** All ASIDs are used up: clears everything and starts over. */
+  #reset(): void {
+    this.#u32.fill(0, this.#data, this.#data + DATA_SLOTS * (DATA_ENTRY / 4));
+    this.flushCode();
+    this.#slots.fill(0);
+    this.#asids.clear();
+    this.#nextAsid = 1;
+  }
+}
