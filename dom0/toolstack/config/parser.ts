@@ -3,7 +3,7 @@
 // comma. A name given twice takes the last value; `+=` joins strings and lists. Called by domain_config.ts and xl.
 
 import { ConfigError } from "./errors.ts";
-import { Lexer, type Token } from "./lexer.ts";
+import { Lexer, type Token, type TokenKind } from "./lexer.ts";
 
 export interface TextValue {
   readonly kind: "text";
@@ -82,25 +82,23 @@ class Parser {
   }
 
   #value(depth: number): Value {
-    const { kind, text, line, column } = this.#token;
-    if (kind === "number" || kind === "string") {
+    const { kind: first, text, line, column } = this.#token;
+    if (first === "number" || first === "string") {
       this.#advance();
       return { kind: "text", text, line, column };
     }
-    if (kind !== "[") throw this.#unexpected("a value: a number, a string in quotes or a list in brackets");
+    if (first !== "[") throw this.#unexpected("a value: a number, a string in quotes or a list in brackets");
     if (depth === MAX_DEPTH) throw new ConfigError(this.#file, line, column, `lists nest deeper than ${MAX_DEPTH}`);
     this.#advance();
     const items: Value[] = [];
     for (;;) {
-      this.#skipNewlines();
-      if (this.#token.kind === "]") break;
-      if (this.#token.kind === "end") throw new ConfigError(this.#file, line, column, "list has no closing bracket");
+      const kind = this.#skipNewlines();
+      if (kind === "]") break;
+      if (kind === "end") throw new ConfigError(this.#file, line, column, "list has no closing bracket");
       items.push(this.#value(depth + 1));
-      this.#skipNewlines();
-      if (this.#token.kind === ",") this.#advance();
-      else if (this.#token.kind === "end")
-        throw new ConfigError(this.#file, line, column, "list has no closing bracket");
-      else if (this.#token.kind !== "]") throw this.#unexpected('"," or "]" in a list');
+      const after = this.#skipNewlines();
+      if (after === ",") this.#advance();
+      else if (after !== "]" && after !== "end") throw this.#unexpected('"," or "]" in a list');
     }
     this.#advance();
     return { kind: "list", items, line, column };
@@ -112,8 +110,9 @@ class Parser {
     throw new ConfigError(this.#file, name.line, name.column, `can't add a string to a list or a list to a string`);
   }
 
-  #skipNewlines(): void {
+  #skipNewlines(): TokenKind {
     while (this.#token.kind === "newline") this.#advance();
+    return this.#token.kind;
   }
 
   #advance(): void {
