@@ -196,7 +196,7 @@ export const EVTCHN_2L_NR_CHANNELS = 4096;
 export const XEN_LEGACY_MAX_VCPUS = 32;
 
 /** struct shared_info: the page that a domain shares with Xen. */
-export const SharedInfo = struct("shared_info", 3200, {
+export const SharedInfo = struct("shared_info", 3136, {
   vcpu_info: array(VcpuInfo, 0, XEN_LEGACY_MAX_VCPUS),
   evtchn_pending: array(u64, 2048, 64), // [XEN] sets, [GUEST] clears
   evtchn_mask: array(u64, 2560, 64), // [GUEST]
