@@ -53,6 +53,25 @@ function writeAll(native: Native, seed: number, perForm: number): void {
   console.log(`${count} vectors in ${families.size} files, ${bytes} bytes`);
 }
 
+/** Tries cases on both processors and prints the first few that differ. */
+async function tryRandom(native: Native, seed: number, perForm: number, family?: string): Promise<void> {
+  const { VectorMachine } = await import("../tests/vectors/machine.ts");
+  const machine = new VectorMachine();
+  const failures = new Map<string, number>();
+  let count = 0;
+  for (const { one, vector } of make(native, seed, perForm, family)) {
+    count++;
+    const differences = machine.run(vector);
+    if (differences.length === 0) continue;
+    const seen = failures.get(one.form.name) ?? 0;
+    failures.set(one.form.name, seen + 1);
+    if (seen < 3) console.log(`${one.form.name}: ${formatVector(vector, one.seed)}\n    ${differences.join("\n    ")}`);
+  }
+  console.log(`${count} vectors tried, seed ${seed}`);
+  for (const [name, number] of failures) console.log(`${name}: ${number} differ`);
+  if (failures.size > 0) process.exitCode = 1;
+}
+
 const { values } = parseArgs({
   options: {
     write: { type: "boolean" },
@@ -65,6 +84,7 @@ const { values } = parseArgs({
 const native = new Native();
 try {
   if (values.write) writeAll(native, Number(values.seed), Number(values["per-form"]));
+  else if (values.random) await tryRandom(native, Number(values.seed), Number(values.random), values.family);
   else console.error("usage: npm run vectors -- --write | --random N [--seed N] [--family F]");
 } finally {
   native.close();
