@@ -36,6 +36,8 @@ export interface KernelCpu {
   entry(handler: () => KernelCode): Va;
   /** The `out` instruction, 32 bits wide. Without permission for the port it is a #GP like anybody's. */
   out(port: number, value: number): void;
+  /** The time stamp counter, as `rdtsc` reads it: cycles of 1 ns. */
+  tsc(): number;
   /** True when the slice is spent and the kernel ought to yield soon. */
   expired(): boolean;
 }

@@ -1,0 +1,131 @@
+// Grants of a TypeScript kernel (public/grant_table.h, version 1): mapping what another domain granted, and granting own
+// pages through the kernel's grant table, which is set up when first used and has one frame (512 entries).
+// Taking a grant back follows the header's protocol: compare-and-exchange of the flags, which fails while Xen's
+// GTF_reading or GTF_writing is set.
+
+import {
+  GNTMAP_host_map,
+  GNTMAP_readonly,
+  GNTST_okay,
+  GNTTAB_NR_RESERVED_ENTRIES,
+  GNTTABOP_map_grant_ref,
+  GNTTABOP_setup_table,
+  GNTTABOP_unmap_grant_ref,
+  GnttabMapGrantRef,
+  GnttabSetupTable,
+  GnttabUnmapGrantRef,
+  GTF_permit_access,
+  GTF_reading,
+  GTF_readonly,
+  GTF_writing,
+} from "../../shared/abi/grant_table.ts";
+import { __HYPERVISOR_grant_table_op, DOMID_SELF } from "../../shared/abi/xen.ts";
+import type { DomId, GrantRef, Mfn, Pfn } from "../../shared/brand.ts";
+import { PAGE_SIZE, type PageAllocator } from "./pages.ts";
+import type { Mapping, Window } from "./window.ts";
+import type { Xen } from "./xen.ts";
+
+/** A grant operation whose GNTST_ status was not okay. */
+export class GrantError extends Error {
+  override readonly name = "GrantError";
+  /** GNTST_, negative. */
+  readonly status: number;
+  constructor(what: string, status: number) {
+    super(`${what}: grant status ${status}`);
+    this.status = status;
+  }
+}
+
+const TABLE_FRAMES = 1;
+const ENTRIES = (TABLE_FRAMES * PAGE_SIZE) / 8;
+
+export class Grants {
+  readonly #xen: Xen;
+  readonly #window: Window;
+  readonly #pages: PageAllocator;
+  #table: { u16: Uint16Array; u32: Uint32Array } | undefined = undefined;
+  readonly #free: number[] = [];
+
+  constructor(xen: Xen, window: Window, pages: PageAllocator) {
+    this.#xen = xen;
+    this.#window = window;
+    this.#pages = pages;
+  }
+
+  /** Maps the page that `domain` granted as `ref`. Throws GrantError. */
+  map(domain: DomId, ref: GrantRef, readonly: boolean): Mapping {
+    const slot = this.#window.reserve(1);
+    const va = this.#window.va(slot);
+    const { status, handle } = this.#xen.grantTableOp(
+      GNTTABOP_map_grant_ref,
+      GnttabMapGrantRef,
+      (s) => {
+        s.host_addr_num = va;
+        s.flags = GNTMAP_host_map | (readonly ? GNTMAP_readonly : 0);
+        s.ref = ref;
+        s.dom = domain;
+      },
+      (s) => ({ status: s.status, handle: s.handle }),
+    );
+    if (status !== GNTST_okay) {
+      this.#window.release(slot, 1);
+      throw new GrantError(`mapping grant ${ref} of domain ${domain}`, status);
+    }
+    return this.#window.mapping(slot, 1, !readonly, () => {
+      const result = this.#xen.grantTableOp(
+        GNTTABOP_unmap_grant_ref,
+        GnttabUnmapGrantRef,
+        (s) => {
+          s.host_addr_num = va;
+          s.handle = handle;
+        },
+        (s) => s.status,
+      );
+      if (result !== GNTST_okay) throw new GrantError(`unmapping grant ${ref} of domain ${domain}`, result);
+    });
+  }
+
+  /** Lets `domain` map an own page. Throws RangeError when all entries are in use. */
+  grantAccess(domain: DomId, pfn: Pfn, readonly: boolean): GrantRef {
+    const table = this.#setUp();
+    const ref = this.#free.pop();
+    if (ref === undefined) throw new RangeError(`all ${ENTRIES} grant entries are in use`);
+    table.u16[ref * 4 + 1] = domain;
+    Atomics.store(table.u32, ref * 2 + 1, this.#pages.mfn(pfn));
+    Atomics.store(table.u16, ref * 4, GTF_permit_access | (readonly ? GTF_readonly : 0));
+    return ref as GrantRef;
+  }
+
+  /** Takes a grant back; false while the other domain still has the page mapped. */
+  endAccess(ref: GrantRef): boolean {
+    const table = this.#setUp();
+    for (;;) {
+      const flags = Atomics.load(table.u16, ref * 4);
+      if (flags & (GTF_reading | GTF_writing)) return false;
+      if (Atomics.compareExchange(table.u16, ref * 4, flags, 0) === flags) break;
+    }
+    this.#free.push(ref);
+    return true;
+  }
+
+  #setUp(): { u16: Uint16Array; u32: Uint32Array } {
+    if (this.#table !== undefined) return this.#table;
+    const frames = this.#xen.arena.use((a) => {
+      const list = a.alloc(TABLE_FRAMES * 8);
+      const s = a.struct(GnttabSetupTable);
+      s.at.dom = DOMID_SELF;
+      s.at.nr_frames = TABLE_FRAMES;
+      s.at.frame_list_num = list.va;
+      this.#xen.call("setup_table", __HYPERVISOR_grant_table_op, GNTTABOP_setup_table, s.va, 1);
+      if (s.at.status !== GNTST_okay) throw new GrantError("setting up the grant table", s.at.status);
+      return Array.from({ length: TABLE_FRAMES }, (_, i) => list.view.getUint32(i * 8, true) as Mfn);
+    });
+    const page = this.#window.map(DOMID_SELF as DomId, frames, true).page(0);
+    this.#table = {
+      u16: new Uint16Array(page.buffer, page.byteOffset, PAGE_SIZE / 2),
+      u32: new Uint32Array(page.buffer, page.byteOffset, PAGE_SIZE / 4),
+    };
+    for (let ref = ENTRIES - 1; ref >= GNTTAB_NR_RESERVED_ENTRIES; ref--) this.#free.push(ref);
+    return this.#table;
+  }
+}

@@ -1,0 +1,227 @@
+// Dom0's driver for the machine's devices (shared/devices.ts): typed calls that suspend the calling thread until the host
+// has answered. Only dom0 can map the queues. Data passes through buffers in dom0's own pages, or goes straight to and
+// from frames that the caller names (`readInto`). Errors of the host are thrown as HostError.
+//
+// A thread that is cancelled while the host works leaves its buffer to the request: it is freed when the host is done.
+
+import { pack, unpack } from "msgpackr";
+import { DOMID_IO } from "../../shared/abi/xen.ts";
+import type { DomId } from "../../shared/brand.ts";
+import { DeviceOp, type FileInfo, type HostConfig } from "../../shared/devices.ts";
+import { DeviceQueue } from "./device_queue.ts";
+import type { Kernel } from "./kernel.ts";
+import { PAGE_SIZE, type Pages } from "./pages.ts";
+import { Terminal } from "./terminal.ts";
+import { Mutex, type Task } from "./threads.ts";
+import { errnoName } from "./xen.ts";
+
+export type { FileInfo, TerminalInfo } from "../../shared/devices.ts";
+
+/** What the host answered instead: `code` is the error's usual name, "ENOENT". */
+export class HostError extends Error {
+  override readonly name = "HostError";
+  readonly errno: number;
+  readonly code: string;
+  constructor(what: string, status: number) {
+    const code = errnoName(-status);
+    super(`${what}: ${code}`);
+    this.errno = -status;
+    this.code = code;
+  }
+}
+
+/** Consecutive machine bytes: for DMA into frames that the caller owns or has mapped. */
+export interface Segment {
+  readonly address: number;
+  readonly sizeBytes: number;
+}
+
+const CHUNK_PAGES = 64;
+const CHUNK = CHUNK_PAGES * PAGE_SIZE;
+
+export class Host {
+  readonly #kernel: Kernel;
+  readonly #opening = new Mutex();
+  #queue: DeviceQueue | undefined = undefined;
+  /** The terminal of `npm start`, or its standard input and output. */
+  readonly tty: Terminal;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.tty = new Terminal(this);
+  }
+
+  /** The whole file. For large ones, `open` and read in pieces. */
+  *readFile(path: string): Task<Uint8Array> {
+    const file = yield* this.open(path);
+    try {
+      const parts: Uint8Array[] = [];
+      let at = 0;
+      for (;;) {
+        const part = yield* file.read(at, CHUNK);
+        if (part.length > 0) parts.push(part);
+        at += part.length;
+        if (part.length < CHUNK) break;
+      }
+      const whole = new Uint8Array(at);
+      let to = 0;
+      for (const part of parts) {
+        whole.set(part, to);
+        to += part.length;
+      }
+      return whole;
+    } finally {
+      yield* file.close();
+    }
+  }
+
+  *stat(path: string): Task<FileInfo> {
+    return (yield* this.structured(DeviceOp.FileStat, path, { path }, 1)) as FileInfo;
+  }
+
+  /** Names in a directory, folders with a slash at the end; at most what fits in 256 KiB. */
+  *list(path: string): Task<string[]> {
+    return (yield* this.structured(DeviceOp.FileList, path, { path }, CHUNK_PAGES)) as string[];
+  }
+
+  /** Opens a host file; relative paths begin where the machine was started. "w" empties it or makes it. */
+  *open(path: string, mode: "r" | "r+" | "w" = "r"): Task<HostFile> {
+    const reply = yield* this.structured(DeviceOp.FileOpen, path, { path, mode }, 1);
+    const { handle, size } = reply as { handle: number; size: number };
+    return new HostFile(this, path, handle, size);
+  }
+
+  /** Appends to the log `name` (letters, digits, `-._`), if the machine keeps logs; else nothing. */
+  *appendLog(name: string, text: string | Uint8Array): Task {
+    const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
+    const head = pack({ name });
+    const room = CHUNK - head.length;
+    for (let at = 0; at < bytes.length; at += room) {
+      const piece = bytes.subarray(at, at + room);
+      const size = head.length + piece.length;
+      const pages = this.buffer(size);
+      pages.bytes.set(head);
+      pages.bytes.set(piece, head.length);
+      const status = yield* this.transfer(DeviceOp.LogAppend, pages, size, { inputBytes: head.length }, () => 0);
+      if (errnoName(-status) === "ENODEV") return;
+      if (status < 0) throw new HostError(`log ${name}`, status);
+    }
+  }
+
+  *config(): Task<HostConfig> {
+    return (yield* this.structured(DeviceOp.Config, "configuration", {}, 1)) as HostConfig;
+  }
+
+  /** Ends the machine: the process exits with `status` when what was written before is out. */
+  *exit(status: number): Task<never> {
+    yield* this.request(DeviceOp.Exit, { handle: status });
+    for (;;) yield { queues: [], timeoutNs: Infinity };
+  }
+
+  /** @internal A request without data → status. */
+  *request(op: DeviceOp, fields: { handle?: number; position?: number }): Task<number> {
+    return yield* (yield* this.#ready()).submit({ op, ...fields });
+  }
+
+  /** @internal Own pages as a DMA buffer. */
+  buffer(sizeBytes: number): Pages {
+    return this.#kernel.allocPages(Math.max(1, Math.ceil(sizeBytes / PAGE_SIZE)));
+  }
+
+  /** @internal Sends the first `sizeBytes` of `pages` and frees them when the host is done; `read` sees them before that. */
+  *transfer<T>(
+    op: DeviceOp,
+    pages: Pages,
+    sizeBytes: number,
+    fields: { handle?: number; position?: number; inputBytes?: number },
+    read: (status: number) => T,
+  ): Task<number | T> {
+    const queue = yield* this.#ready();
+    const address = pages.mfn * PAGE_SIZE;
+    const status = yield* queue.submit({ op, address, sizeBytes, ...fields }, pages);
+    try {
+      return status < 0 ? status : read(status);
+    } finally {
+      pages.free();
+    }
+  }
+
+  /** @internal Scattered data, to or from frames of the caller's choice. */
+  *scatter(op: DeviceOp, segments: readonly Segment[], fields: { handle: number; position: number }): Task<number> {
+    return yield* (yield* this.#ready()).scatter({ op, ...fields }, segments, this.buffer(PAGE_SIZE));
+  }
+
+  /** @internal A request in msgpack, answered in msgpack. */
+  *structured(op: DeviceOp, what: string, request: object, replyPages: number): Task<unknown> {
+    const input = pack(request);
+    const size = Math.max(input.length, replyPages * PAGE_SIZE);
+    const pages = this.buffer(size);
+    pages.bytes.set(input);
+    const reply = yield* this.transfer<Uint8Array>(op, pages, size, { inputBytes: input.length }, (status) =>
+      pages.bytes.slice(0, status),
+    );
+    if (typeof reply === "number") throw new HostError(what, reply);
+    return unpack(reply);
+  }
+
+  *#ready(): Task<DeviceQueue> {
+    if (this.#queue === undefined) yield* this.#opening.run(() => this.#open());
+    return this.#queue as unknown as DeviceQueue;
+  }
+
+  *#open(): Task {
+    yield* [];
+    this.#queue ??= new DeviceQueue(this.#kernel, DOMID_IO as DomId);
+  }
+}
+
+/** An open file of the host. */
+export class HostFile {
+  readonly #host: Host;
+  readonly path: string;
+  /** When it was opened. */
+  readonly sizeBytes: number;
+  readonly #handle: number;
+
+  constructor(host: Host, path: string, handle: number, sizeBytes: number) {
+    this.#host = host;
+    this.path = path;
+    this.#handle = handle;
+    this.sizeBytes = sizeBytes;
+  }
+
+  /** Up to `sizeBytes` (at most 256 KiB at once) from `position`; fewer only at the end of the file. */
+  *read(position: number, sizeBytes: number): Task<Uint8Array> {
+    const size = Math.min(sizeBytes, CHUNK);
+    const pages = this.#host.buffer(size);
+    const fields = { handle: this.#handle, position };
+    const data = yield* this.#host.transfer<Uint8Array>(DeviceOp.FileRead, pages, size, fields, (n) =>
+      pages.bytes.slice(0, n),
+    );
+    if (typeof data === "number") throw new HostError(this.path, data);
+    return data;
+  }
+
+  /** Reads straight into machine memory, up to 256 segments; returns the bytes read, fewer only at the end of the file. */
+  *readInto(position: number, segments: readonly Segment[]): Task<number> {
+    const status = yield* this.#host.scatter(DeviceOp.FileRead, segments, { handle: this.#handle, position });
+    if (status < 0) throw new HostError(this.path, status);
+    return status;
+  }
+
+  /** Writes all of `bytes` at `position`. */
+  *write(position: number, bytes: Uint8Array): Task {
+    for (let at = 0; at < bytes.length; at += CHUNK) {
+      const piece = bytes.subarray(at, at + CHUNK);
+      const pages = this.#host.buffer(piece.length);
+      pages.bytes.set(piece);
+      const fields = { handle: this.#handle, position: position + at };
+      const status = yield* this.#host.transfer(DeviceOp.FileWrite, pages, piece.length, fields, (n) => n);
+      if (status < 0) throw new HostError(this.path, status);
+    }
+  }
+
+  *close(): Task {
+    yield* this.#host.request(DeviceOp.FileClose, { handle: this.#handle });
+  }
+}

@@ -1,0 +1,22 @@
+// The SDK's public face: what a kernel in TypeScript is written with. See kernel.ts for how one starts.
+export { Arena, type Buffer } from "./arena.ts";
+export { Clock } from "./clock.ts";
+export { type EventPort, Events } from "./events.ts";
+export { GrantError, Grants } from "./grants.ts";
+export { type FileInfo, Host, HostError, HostFile, type Segment, type TerminalInfo } from "./host.ts";
+export { Kernel, kernelMain } from "./kernel.ts";
+export { PAGE_SIZE, type Pages } from "./pages.ts";
+export {
+  Channel,
+  Mutex,
+  type Suspend,
+  sleep,
+  type Task,
+  Thread,
+  Threads,
+  WaitQueue,
+  waitAny,
+  yieldNow,
+} from "./threads.ts";
+export type { Mapping } from "./window.ts";
+export { errnoName, type MmuUpdateEntry, Xen, XenError } from "./xen.ts";

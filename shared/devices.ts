@@ -1,0 +1,134 @@
+// The machine's devices as dom0 and the host see them: one submission and one completion queue in frames of machine
+// memory that belong to DOMID_IO, so that only a privileged domain can map them. Host files, the terminal and logs are
+// behind it. Data moves by DMA: a request names machine addresses, the host reads and writes the frames.
+//
+// The protocol. Indexes are counts that never wrap back within 2^32; entry i of a queue of N is at i mod N.
+// 1. [DOM0] writes request submitTail, then stores submitTail + 1. At most N requests are outstanding.
+// 2. [DOM0] takes hostIdle from 1 to 0 by compare-and-exchange; if it was 1, it rings: `out DOORBELL_PORT`.
+// 3. [HOST] copies requests from submitHead to submitTail, checks them, stores submitHead. When it finds none, it stores
+//    1 in hostIdle and looks once more before it sleeps.
+// 4. [HOST] writes completion completeTail, then stores completeTail + 1, sets the line's bit in `lines` and adds to
+//    `doorbell`, which wakes the machine. Requests complete in any order, each exactly once.
+// 5. [XEN] takes `lines` by exchange with 0 and raises the physical interrupts; [DOM0] gets the event, reads completions
+//    from completeHead to completeTail and stores completeHead.
+// Neither side trusts the other's indexes: a distance above N is refused.
+
+import { i32, struct, u16, u32, u64 } from "./abi/struct.ts";
+
+/** Machine frame of the words between the host and the hypervisor; no domain's to map. */
+export const DEVICE_CONTROL_MFN = 1;
+/** First machine frame of the queues, of DOMID_IO: the header, then submissions, then completions. */
+export const DEVICE_QUEUE_MFN = 2;
+export const DEVICE_QUEUE_FRAMES = 4;
+/** Physical interrupt of the queues, for EVTCHNOP_bind_pirq. */
+export const DEVICE_PIRQ = 16;
+/** I/O port, 32 bits wide: any write tells the host that there are requests. */
+export const DOORBELL_PORT = 0x500;
+
+export const QUEUE_MAGIC = 0x31716478;
+export const QUEUE_ENTRIES = 128;
+
+/** Byte offsets in the control frame; i32 each. */
+export const ControlLayout = {
+  /** [HOST] adds and notifies; the machine sleeps on it. */
+  doorbell: 0,
+  /** [HOST] sets bits, [XEN] takes them: physical interrupts 0 to 31. */
+  lines: 4,
+  /** [XEN] 1 while the machine runs, 0 while it sleeps on `doorbell`. */
+  running: 8,
+  /** [XEN] counts turns of the main loop: the host's watchdog looks at it. */
+  heartbeat: 12,
+  size: 16,
+} as const;
+
+/** Byte offsets from the first queue frame; i32 each but where the queues begin. A cache line for each writer. */
+export const QueueLayout = {
+  magic: 0,
+  entries: 4,
+  submitTail: 0x40,
+  submitHead: 0x80,
+  completeTail: 0xc0,
+  completeHead: 0x100,
+  hostIdle: 0x140,
+  submissions: 0x1000,
+  completions: 0x3000,
+  size: 0x4000,
+} as const;
+
+/** A request. [DOM0] */
+export const DeviceRequest = struct("device_request", 64, {
+  id: u32(0), // echoed in the completion
+  op: u16(4), // DeviceOp
+  segments: u16(6), // 0: data is at `address`; else `address` is that of so many device_segments
+  handle: u32(8), // of an open file
+  inputBytes: u32(12), // with structured requests: bytes of msgpack at the start of the data, the reply takes its place
+  position: u64(16), // in the file
+  address: u64(24), // machine address
+  sizeBytes: u32(32), // of the data in all
+});
+
+/** One piece of scattered data: consecutive machine addresses. */
+export const DeviceSegment = struct("device_segment", 16, {
+  address: u64(0),
+  sizeBytes: u32(8),
+});
+/** A list of segments lies within one page. */
+export const MAX_SEGMENTS = 256;
+
+/** A completion. [HOST] */
+export const DeviceCompletion = struct("device_completion", 16, {
+  id: u32(0),
+  status: i32(4), // bytes, a handle, 0, or a negative XEN_ errno
+});
+
+export const DeviceOp = {
+  /** { path, mode } → { handle, size }: the reply in msgpack, its length the status. mode "r", "w" (truncates) or "r+". */
+  FileOpen: 1,
+  /** Data from `position` → bytes read, fewer only at the end of the file. */
+  FileRead: 2,
+  /** Data to `position` → bytes written. */
+  FileWrite: 3,
+  FileClose: 4,
+  /** { path } → FileInfo. */
+  FileStat: 5,
+  /** { path } → string[]: names in a directory, folders with a slash. */
+  FileList: 6,
+  /** { name } in the first inputBytes, then text: appended to the log of that name. ENODEV when no logs are kept. */
+  LogAppend: 7,
+  /** → TerminalInfo. */
+  TtyInfo: 8,
+  /** Waits for input → bytes read, 0 at the end of input. One at a time. */
+  TtyRead: 9,
+  /** Data to the terminal → bytes written. */
+  TtyWrite: 10,
+  /** Waits until the window changes its size → TerminalInfo. */
+  TtyResize: 11,
+  /** `handle` is the exit status. Ends the machine. */
+  Exit: 12,
+  /** → HostConfig. */
+  Config: 13,
+} as const;
+export type DeviceOp = (typeof DeviceOp)[keyof typeof DeviceOp];
+
+export interface FileInfo {
+  readonly kind: "file" | "directory" | "other";
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+export interface TerminalInfo {
+  /** Whether standard input is a terminal, in raw mode then. */
+  readonly isTTY: boolean;
+  /** Whether standard output is one. */
+  readonly outputIsTTY: boolean;
+  readonly columns: number;
+  readonly rows: number;
+  /** Whether colours are wanted (a terminal, and NO_COLOR isn't set). */
+  readonly colour: boolean;
+}
+
+export interface HostConfig {
+  readonly version: string;
+  /** Whether LogAppend keeps anything. */
+  readonly logs: boolean;
+}
