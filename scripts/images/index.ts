@@ -1,0 +1,43 @@
+// npm run images: brings the kernels that nobody here wrote into the images folder (XENOLITH_IMAGES, or xenolith/images
+// in the user's cache folder), and makes the initramfs images for Linux. Needs Debian's apt and a network for what isn't
+// there yet; no root. Exit status 1, with a line for each, if something can't be had; tests that need it then skip.
+
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { unpackKernel } from "../../dom0/toolstack/image/index.ts";
+import { FetchError, fetchSource, SOURCES } from "./fetch.ts";
+import { IMAGE_FILES, type ImageName, imagePath, imagesFolder, missingImages } from "./folder.ts";
+import { type InitramfsKind, initramfs } from "./initramfs.ts";
+
+const folder = imagesFolder();
+mkdirSync(folder, { recursive: true });
+
+for (const source of SOURCES) {
+  const missing = missingImages(
+    source.files.map(({ name }) => name),
+    folder,
+  );
+  if (missing.length === 0) continue;
+  try {
+    fetchSource(source, folder);
+  } catch (error) {
+    if (!(error instanceof FetchError)) throw error;
+    console.error(`images: ${missing.map((name) => IMAGE_FILES[name]).join(", ")}: ${error.message}`);
+    process.exitCode = 1;
+  }
+}
+
+const has = (name: ImageName) => missingImages([name], folder).length === 0;
+if (has("vmlinuz") && !has("vmlinux")) {
+  writeFileSync(imagePath("vmlinux", folder), unpackKernel(readFileSync(imagePath("vmlinuz", folder))));
+}
+if (has("busybox")) {
+  // Made anew each time: they cost nothing, and their script lives here.
+  const busybox = readFileSync(imagePath("busybox", folder));
+  const kinds: InitramfsKind[] = ["report", "shell"];
+  for (const kind of kinds) writeFileSync(imagePath(kind, folder), initramfs(kind, busybox));
+}
+
+console.log(folder);
+for (const name of Object.keys(IMAGE_FILES) as ImageName[]) {
+  console.log(`  ${has(name) ? "there  " : "missing"} ${IMAGE_FILES[name]}`);
+}
