@@ -1,0 +1,71 @@
+// The machine's end of its devices (shared/devices.ts): the words that the host and the hypervisor share, the interrupt lines
+// and the doorbells. The queues themselves are between the host and dom0; the hypervisor only keeps their frames, of
+// DOMID_IO. What a device does is the host's affair. Used by hypervisor.ts and by whoever runs the machine's loop.
+
+import type { Mfn } from "../../shared/brand.ts";
+import {
+  ControlLayout,
+  DEVICE_CONTROL_MFN,
+  DEVICE_QUEUE_FRAMES,
+  DEVICE_QUEUE_MFN,
+  QUEUE_ENTRIES,
+  QUEUE_MAGIC,
+  QueueLayout,
+} from "../../shared/devices.ts";
+import { FRAME_SIZE, type MachineMemory } from "./memory.ts";
+
+/** Atomics.wait takes milliseconds; waits longer than this are cut: a timer that far off is looked at again. */
+const LONGEST_WAIT_MS = 3_600_000;
+
+export class DeviceBus {
+  /** First frame of the queues, and how many: to be given to DOMID_IO. */
+  static readonly queueMfn = DEVICE_QUEUE_MFN as Mfn;
+  static readonly queueFrames = DEVICE_QUEUE_FRAMES;
+  readonly #words: Int32Array;
+  readonly #ring: () => void;
+
+  /** Sets the queues up in the memory's documented frames. `ring` tells the host that there are requests. */
+  constructor(memory: WebAssembly.Memory, ring: () => void) {
+    const buffer = memory.buffer as unknown as SharedArrayBuffer;
+    this.#words = new Int32Array(buffer, DEVICE_CONTROL_MFN * FRAME_SIZE, ControlLayout.size / 4);
+    this.#ring = ring;
+    const queue = new Int32Array(buffer, DEVICE_QUEUE_MFN * FRAME_SIZE, QueueLayout.size / 4);
+    queue[QueueLayout.entries / 4] = QUEUE_ENTRIES;
+    Atomics.store(queue, QueueLayout.hostIdle / 4, 1);
+    Atomics.store(queue, QueueLayout.magic / 4, QUEUE_MAGIC);
+  }
+
+  /** Keeps the devices' frames from other use: the first reservation of every machine, with devices or without. */
+  static reserve(memory: MachineMemory): void {
+    const address = memory.reserve((1 + DEVICE_QUEUE_FRAMES) * FRAME_SIZE);
+    if (address !== DEVICE_CONTROL_MFN * FRAME_SIZE) throw new Error("the devices' frames must be reserved first");
+  }
+
+  /** Takes the interrupts that the host raised since the last time: bit n is physical interrupt n. */
+  takeLines(): number {
+    if (Atomics.load(this.#words, ControlLayout.lines / 4) === 0) return 0;
+    return Atomics.exchange(this.#words, ControlLayout.lines / 4, 0) >>> 0;
+  }
+
+  /** A domain with the right to DOORBELL_PORT wrote to it. */
+  ring(): void {
+    this.#ring();
+  }
+
+  /** The doorbell's count: to be taken before looking for work, and given to `sleep`. */
+  doorbell(): number {
+    return Atomics.load(this.#words, ControlLayout.doorbell / 4);
+  }
+
+  /** Counts a turn of the main loop, for the host's watchdog. */
+  beat(): void {
+    Atomics.add(this.#words, ControlLayout.heartbeat / 4, 1);
+  }
+
+  /** Sleeps until the doorbell's count is not `seen`, or for `ns` (Infinity: without end). Only in a worker. */
+  sleep(seen: number, ns: number): void {
+    Atomics.store(this.#words, ControlLayout.running / 4, 0);
+    Atomics.wait(this.#words, ControlLayout.doorbell / 4, seen, Math.min(ns / 1e6, LONGEST_WAIT_MS));
+    Atomics.store(this.#words, ControlLayout.running / 4, 1);
+  }
+}
