@@ -1,0 +1,98 @@
+// Direct stores to level-1 tables: with vm_assist(writable_pagetables) a guest kernel may write to its own L1 tables as
+// if they were writable. The store faults; the processor then executes that one instruction against a copy of the page;
+// the one entry that came out different is validated and applied like an mmu_update. Called by the page-fault path. As
+// Xen 4.17's writable page tables, except that a store need only stay within one entry, not be naturally aligned.
+// Left out: stores to tables above level 1, and from user mode: they fault, as in Xen.
+
+import { VMASST_TYPE_writable_pagetables } from "../../shared/abi/xen.ts";
+import type { Mfn, Va } from "../../shared/brand.ts";
+import { CpuLayout, type CpuState, Reg } from "../machine/cpu_state.ts";
+import { FRAME_SIZE, type MachineMemory } from "../machine/memory.ts";
+import { Exit } from "../machine/processor.ts";
+import { Pte, pteMfn } from "../machine/pte.ts";
+import { PageFaultCode } from "../machine/walk.ts";
+import type { Vcpu } from "../vcpu.ts";
+import type { MemoryManagement } from "./mmu.ts";
+
+/** What is asked of the processor: one instruction, with the page of `va` writable and at frame `mfn`. */
+export interface Stepper {
+  readonly retired: number;
+  stepWithOverride(cpu: CpuState, va: Va, mfn: Mfn): Exit;
+}
+
+const PAGE_FAULT = 14;
+const CARED_FOR = PageFaultCode.P | PageFaultCode.W | PageFaultCode.RSVD | PageFaultCode.I;
+const WORDS = FRAME_SIZE / 4;
+
+export class DirectStores {
+  readonly #u32: Uint32Array;
+  readonly #u8: Uint8Array;
+  readonly #mm: MemoryManagement;
+  readonly #x86: Stepper;
+  readonly #copy: Mfn;
+  readonly #saved = new Uint8Array(CpuLayout.size);
+  /** The table before the step: walks during it may set accessed and dirty bits in the table itself. */
+  readonly #before = new Uint32Array(WORDS);
+
+  constructor(memory: MachineMemory, mm: MemoryManagement, x86: Stepper) {
+    this.#u32 = memory.u32;
+    this.#u8 = memory.u8;
+    this.#mm = mm;
+    this.#x86 = x86;
+    const copy = mm.frames.allocXen();
+    if (copy === -1) throw new RangeError("machine memory is too small");
+    this.#copy = copy;
+  }
+
+  /** True when the vcpu's page fault was such a store and it has been done; else nothing changed but see below. */
+  handle(vcpu: Vcpu): boolean {
+    const { cpu, domain } = vcpu;
+    if (!vcpu.kernelMode || !(domain.vmAssist & (1 << VMASST_TYPE_writable_pagetables))) return false;
+    if ((cpu.field(CpuLayout.errorCode) & CARED_FOR) !== (PageFaultCode.P | PageFaultCode.W)) return false;
+    const va = cpu.va(Reg.CR2);
+    const table = this.#tableAt(vcpu, va);
+    return table !== -1 && va !== -1 && this.#perform(vcpu, va, table);
+  }
+
+  /** The domain's own L1 table that is mapped read-only at `va`, or -1. */
+  #tableAt(vcpu: Vcpu, va: Va | -1): Mfn | -1 {
+    const word = this.#mm.findL1(vcpu, va);
+    if (word === -1) return -1;
+    const lo = this.#u32[word];
+    const mfn = pteMfn(lo, this.#u32[word + 1]);
+    if ((lo & (Pte.P | Pte.RW)) !== Pte.P || mfn === -1 || !this.#mm.frames.isValid(mfn)) return -1;
+    return this.#mm.frames.owner[mfn] === vcpu.domain.id && this.#mm.tableLevel(mfn) === 1 ? mfn : -1;
+  }
+
+  /**
+   * Executes the instruction. When it faults elsewhere, that fault is the guest's, and the state says so; when what it
+   * wrote is refused, the registers are as before and the first fault is the guest's.
+   */
+  #perform(vcpu: Vcpu, va: Va, table: Mfn): boolean {
+    const { cpu } = vcpu;
+    const state = this.#u8.subarray(cpu.address, cpu.address + CpuLayout.size);
+    this.#saved.set(state);
+    this.#before.set(this.#u32.subarray(table * WORDS, (table + 1) * WORDS));
+    this.#u32.set(this.#before, this.#copy * WORDS);
+    const exit = this.#x86.stepWithOverride(cpu, va, this.#copy);
+    if (this.#x86.retired === 1 && this.#apply(table)) return true;
+    const nested = exit === Exit.Exception && cpu.field(CpuLayout.vector) === PAGE_FAULT;
+    if (!nested || this.#x86.retired === 1) state.set(this.#saved);
+    return false;
+  }
+
+  #apply(table: Mfn): boolean {
+    const u32 = this.#u32;
+    const from = this.#copy * WORDS;
+    let changed = -1;
+    for (let i = 0; i < WORDS; i++) {
+      if (u32[from + i] === this.#before[i] || changed === i >>> 1) continue;
+      if (changed !== -1) return false;
+      changed = i >>> 1;
+    }
+    if (changed === -1) return true;
+    const lo = u32[from + changed * 2];
+    const hi = u32[from + changed * 2 + 1];
+    return this.#mm.setEntry(1, table * WORDS + changed * 2, lo, hi, this.#mm.frames.ownerOf(table)) === 0;
+  }
+}

@@ -1,0 +1,98 @@
+// Reading and writing guest memory by virtual address, for hypercall arguments and stack frames. Everybody in the
+// hypervisor who follows a guest's pointer goes through here: the address is checked, translated by the current page
+// tables of the vcpu with the guest's own rights, and copied; nothing is ever used in place. Ranges may straddle pages.
+
+import type { Mfn, Va } from "../../shared/brand.ts";
+import { CpuLayout } from "../machine/cpu_state.ts";
+import { FRAME_SIZE, type MachineMemory } from "../machine/memory.ts";
+import type { Tlb } from "../machine/processor.ts";
+import { Access, type PageWalker } from "../machine/walk.ts";
+import type { Vcpu } from "../vcpu.ts";
+
+/** The hypervisor's part of every address space (48-bit forms): slots 256 to 271 of the level-4 table. */
+export const HYPERVISOR_VIRT_START = 0x800000000000;
+export const HYPERVISOR_VIRT_END = 0x880000000000;
+const VA_END = 2 ** 48;
+
+/** Whether a canonical address is the guest's (Xen's __addr_ok). */
+export function addressOk(va: Va): boolean {
+  return va < HYPERVISOR_VIRT_START || va >= HYPERVISOR_VIRT_END;
+}
+
+/** Whether `size` bytes from `va` are all the guest's. No range wraps, nor crosses into the hypervisor's. */
+export function rangeOk(va: Va | -1, size: number): va is Va {
+  if (va === -1) return false;
+  return va + size <= HYPERVISOR_VIRT_START || (va >= HYPERVISOR_VIRT_END && va + size <= VA_END);
+}
+
+export class GuestAccess {
+  readonly #memory: MachineMemory;
+  readonly #walker: PageWalker;
+  readonly #tlb: Tlb;
+  readonly #word = new Uint8Array(8);
+  readonly #wordView = new DataView(this.#word.buffer);
+
+  constructor(memory: MachineMemory, walker: PageWalker, tlb: Tlb) {
+    this.#memory = memory;
+    this.#walker = walker;
+    this.#tlb = tlb;
+  }
+
+  /**
+   * Copies `size` bytes at `va` into `into` from `offset` on. False, for the caller's -EFAULT: not the guest's range, or
+   * a page not mapped; what was copied before it stays copied.
+   */
+  read(vcpu: Vcpu, va: Va | -1, into: Uint8Array, offset: number, size: number): boolean {
+    if (!rangeOk(va, size)) return false;
+    const cr3 = vcpu.cpu.field(CpuLayout.cr3) as Mfn;
+    for (let done = 0; done < size; ) {
+      const at = (va + done) as Va;
+      const mfn = this.#walker.walk(cr3, at, Access.READ);
+      if (mfn === -1) return false;
+      const start = mfn * FRAME_SIZE + (at % FRAME_SIZE);
+      const n = Math.min(size - done, FRAME_SIZE - (at % FRAME_SIZE));
+      into.set(this.#memory.u8.subarray(start, start + n), offset + done);
+      done += n;
+    }
+    return true;
+  }
+
+  /** Copies `size` bytes of `from`, from `offset` on, to `va`. False as for read; pages before the bad one are written. */
+  write(vcpu: Vcpu, va: Va | -1, from: Uint8Array, offset: number, size: number): boolean {
+    if (!rangeOk(va, size)) return false;
+    const cr3 = vcpu.cpu.field(CpuLayout.cr3) as Mfn;
+    for (let done = 0; done < size; ) {
+      const at = (va + done) as Va;
+      const mfn = this.#walker.walk(cr3, at, Access.WRITE);
+      if (mfn === -1) return false;
+      const n = Math.min(size - done, FRAME_SIZE - (at % FRAME_SIZE));
+      this.#memory.u8.set(from.subarray(offset + done, offset + done + n), mfn * FRAME_SIZE + (at % FRAME_SIZE));
+      this.#tlb.dropCode(mfn);
+      done += n;
+    }
+    return true;
+  }
+
+  /** One u32, or -1. */
+  readU32(vcpu: Vcpu, va: Va | -1): number {
+    return this.read(vcpu, va, this.#word, 0, 4) ? this.#wordView.getUint32(0, true) : -1;
+  }
+
+  writeU32(vcpu: Vcpu, va: Va | -1, value: number): boolean {
+    this.#wordView.setUint32(0, value, true);
+    return this.write(vcpu, va, this.#word, 0, 4);
+  }
+
+  /** Writes a u64 that is a whole number below 2^53, such as a frame number. */
+  writeU64(vcpu: Vcpu, va: Va | -1, value: number): boolean {
+    this.#wordView.setUint32(0, value >>> 0, true);
+    this.#wordView.setUint32(4, Math.floor(value / 4294967296), true);
+    return this.write(vcpu, va, this.#word, 0, 8);
+  }
+
+  /** One u64 as a number, rounded from 2^53 up, or -1. */
+  readU64(vcpu: Vcpu, va: Va | -1): number {
+    if (!this.read(vcpu, va, this.#word, 0, 8)) return -1;
+    return this.#wordView.getUint32(0, true) + this.#wordView.getUint32(4, true) * 4294967296;
+  }
+}

@@ -1,0 +1,211 @@
+// Page types: the heart of isolation. A frame becomes a table or descriptor page only when its whole contents have been
+// checked, recursively, and stays one, never writable, while anything uses it as such. Called by mmu.ts for every change
+// to page tables, by the hypercall handlers and by grants/. The invariants stand at the head of frame_table.ts; what
+// one entry may be is entries.ts. Rules and error numbers are those of Xen 4.17 for 64-bit PV guests, linear page tables
+// included. Left out: preemption in the middle of one table tree (`work` counts what it cost, for the caller to charge).
+
+import { XEN_EINVAL } from "../../shared/abi/errno.ts";
+import { DOMID_IO } from "../../shared/abi/xen.ts";
+import type { DomId, Mfn } from "../../shared/brand.ts";
+import type { MachineMemory } from "../machine/memory.ts";
+import type { Tlb } from "../machine/processor.ts";
+import { ENTRIES_PER_TABLE, Pte, pteLo, pteMfn } from "../machine/pte.ts";
+import { descriptorPageOk } from "./descriptors.ts";
+import { adjustHi, adjustLo, checkL1, tableFlagsOk } from "./entries.ts";
+import { type FrameTable, PageFlag, PageType } from "./frame_table.ts";
+import { MACH2PHYS_SLOT } from "./m2p.ts";
+
+/** Slots of a level-4 table that are the hypervisor's: 256 to 271. */
+export const FIRST_XEN_SLOT = 256;
+export const LAST_XEN_SLOT = 271;
+
+export class PageTypes {
+  /** Entries looked at since somebody last set this to 0. */
+  work = 0;
+  readonly #frames: FrameTable;
+  readonly #tlb: Tlb;
+  readonly #u32: Uint32Array;
+
+  constructor(memory: MachineMemory, frames: FrameTable, tlb: Tlb) {
+    this.#u32 = memory.u32;
+    this.#frames = frames;
+    this.#tlb = tlb;
+  }
+
+  /** Takes a page and a type reference to a frame of `id`: 0 or -EINVAL. */
+  getPageAndType(mfn: number, id: number, type: PageType): number {
+    if (!this.#frames.getPage(mfn, id)) return -XEN_EINVAL;
+    const error = this.get(mfn as Mfn, type);
+    if (error) this.#frames.putPage(mfn as Mfn);
+    return error;
+  }
+
+  putPageAndType(mfn: Mfn): void {
+    this.put(mfn);
+    this.#frames.putPage(mfn);
+  }
+
+  /** Takes a type reference to a frame to which the caller holds a page reference: 0, or a negative errno. */
+  get(mfn: Mfn, type: PageType): number {
+    const f = this.#frames;
+    if (f.typeCount[mfn] !== 0) {
+      // A frame whose validation is still going on is refused: that is a table reaching itself in the wrong way.
+      if (f.type[mfn] !== type || !(f.flags[mfn] & PageFlag.Validated)) return -XEN_EINVAL;
+      f.typeCount[mfn]++;
+      return 0;
+    }
+    if (f.type[mfn] !== type) {
+      if (type !== PageType.Writable) this.#tlb.retire(mfn); // Also what was decoded from it: its entries are changed.
+      f.type[mfn] = type;
+      f.flags[mfn] &= ~PageFlag.Validated;
+    }
+    f.typeCount[mfn] = 1;
+    if (f.flags[mfn] & PageFlag.Validated) return 0;
+    const error = this.#promote(mfn, type);
+    if (error) {
+      f.typeCount[mfn] = 0;
+      f.type[mfn] = PageType.None;
+      f.linear[mfn] = 0;
+    } else f.flags[mfn] |= PageFlag.Validated;
+    return error;
+  }
+
+  /** Drops a type reference. `parent` is the table whose entry held it, if it was one. */
+  put(mfn: Mfn, parent: Mfn | -1 = -1): void {
+    const f = this.#frames;
+    if (f.typeCount[mfn] === 0) throw new Error(`type count of frame ${mfn} would fall below zero`);
+    const linear = parent !== -1 && f.type[parent] === f.type[mfn];
+    if (f.typeCount[mfn] === 1 && isTable(f.type[mfn]) && f.flags[mfn] & PageFlag.Validated) this.devalidate(mfn);
+    f.typeCount[mfn]--;
+    if (linear) {
+      f.linear[mfn]++;
+      f.linear[parent]--;
+    }
+  }
+
+  /** Lets go of all that a validated table's entries refer to; its type count stays as it is. */
+  devalidate(mfn: Mfn): void {
+    const f = this.#frames;
+    const level = f.type[mfn];
+    f.flags[mfn] &= ~PageFlag.Validated;
+    if (level === PageType.L4) this.#tlb.flushTable(mfn); // The frame may become another domain's level-4 table.
+    this.#putEntries(mfn, level, ENTRIES_PER_TABLE);
+  }
+
+  // One entry
+
+  /**
+   * Takes the references that a present entry of a table of `level` needs: 0, or a negative errno and nothing taken.
+   * `owner` is the table's; a level-1 entry may map a frame of `pageOwner`, which the caller has the right to name.
+   */
+  getEntry(level: number, table: Mfn, lo: number, hi: number, owner: DomId, pageOwner: DomId): number {
+    if (level === 1) return this.#getL1(lo, hi, owner, pageOwner);
+    if (!tableFlagsOk(lo)) return -XEN_EINVAL;
+    const mfn = pteMfn(lo, hi);
+    if (mfn === -1) return -XEN_EINVAL;
+    const error = this.getPageAndType(mfn, owner, (level - 1) as PageType);
+    return error && this.#getLinear(level, table, lo, mfn, owner) ? 0 : error;
+  }
+
+  /** Drops what `getEntry` took. Entries that are not present took nothing. */
+  putEntry(level: number, table: Mfn, lo: number, hi: number): void {
+    if (!(lo & Pte.P)) return;
+    const mfn = pteMfn(lo, hi);
+    if (level === 1) {
+      if (mfn === -1 || !this.#frames.isValid(mfn) || this.#frames.owner[mfn] === DOMID_IO) return;
+      if (lo & Pte.RW) this.put(mfn);
+      this.#frames.putPage(mfn);
+    } else if (mfn !== -1 && mfn !== table) {
+      this.put(mfn, table);
+      this.#frames.putPage(mfn);
+    }
+  }
+
+  #getL1(lo: number, hi: number, owner: DomId, pageOwner: DomId): number {
+    const f = this.#frames;
+    const verdict = checkL1(f, lo, hi, owner, pageOwner);
+    if (verdict <= 0) return verdict;
+    const mfn = (lo >>> 12) as Mfn;
+    f.refCount[mfn]++;
+    if (lo & Pte.RW && this.get(mfn, PageType.Writable) !== 0) {
+      f.putPage(mfn);
+      return -verdict;
+    }
+    return 0;
+  }
+
+  /**
+   * A read-only entry that maps a table of the same level: itself, or a validated one that has no such entries of its
+   * own, from one that is not itself so mapped. The second rule keeps such references from forming rings.
+   */
+  #getLinear(level: number, table: Mfn, lo: number, mfn: Mfn, owner: DomId): boolean {
+    if (lo & Pte.RW) return false;
+    if (mfn === table) return true;
+    const f = this.#frames;
+    if (f.owner[table] !== owner || f.linear[table] < 0) return false;
+    if (f.type[mfn] !== level || f.typeCount[mfn] === 0 || !(f.flags[mfn] & PageFlag.Validated)) return false;
+    if (f.linear[mfn] > 0 || !f.getPage(mfn, owner)) return false;
+    f.linear[table]++;
+    f.linear[mfn]--;
+    f.typeCount[mfn]++;
+    return true;
+  }
+
+  // Whole frames
+
+  #promote(mfn: Mfn, type: PageType): number {
+    if (type === PageType.Writable) return 0;
+    this.work += ENTRIES_PER_TABLE;
+    if (type === PageType.SegDesc) return descriptorPageOk(this.#u32, mfn) ? 0 : -XEN_EINVAL;
+    const error = this.#getEntries(mfn, type);
+    if (!error && type === PageType.L4) {
+      this.#fillXenSlots(mfn);
+      this.#tlb.flushTable(mfn);
+    }
+    return error;
+  }
+
+  #getEntries(table: Mfn, level: number): number {
+    const u32 = this.#u32;
+    const owner = this.#frames.ownerOf(table);
+    for (let i = 0; i < ENTRIES_PER_TABLE; i++) {
+      const at = table * 1024 + i * 2;
+      const lo = u32[at];
+      if (!(lo & Pte.P) || (level === 4 && isXenSlot(i))) continue;
+      const hi = u32[at + 1];
+      const error = this.getEntry(level, table, lo, hi, owner, owner);
+      if (error) {
+        this.#putEntries(table, level, i);
+        return error;
+      }
+      u32[at] = adjustLo(level, lo, hi);
+      u32[at + 1] = adjustHi(level, lo, hi);
+    }
+    return 0;
+  }
+
+  #putEntries(table: Mfn, level: number, count: number): void {
+    const u32 = this.#u32;
+    this.work += count;
+    for (let i = 0; i < count; i++) {
+      const at = table * 1024 + i * 2;
+      if (u32[at] & Pte.P && !(level === 4 && isXenSlot(i))) this.putEntry(level, table, u32[at], u32[at + 1]);
+    }
+  }
+
+  /** The machine-to-physical table in slot 256; nothing else of the hypervisor is in a guest's address space. */
+  #fillXenSlots(l4: Mfn): void {
+    const at = l4 * 1024;
+    this.#u32.fill(0, at + FIRST_XEN_SLOT * 2, at + (LAST_XEN_SLOT + 1) * 2);
+    this.#u32[at + MACH2PHYS_SLOT * 2] = pteLo(this.#frames.m2p.level3, Pte.P | Pte.US | Pte.A);
+  }
+}
+
+/** A slot of a level-4 table that is not the guest's. */
+export function isXenSlot(slot: number): boolean {
+  return slot >= FIRST_XEN_SLOT && slot <= LAST_XEN_SLOT;
+}
+
+export function isTable(type: number): boolean {
+  return type >= PageType.L1 && type <= PageType.L4;
+}
