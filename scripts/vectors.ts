@@ -40,7 +40,7 @@ function writeAll(native: Native, seed: number, perForm: number): void {
     let lines = families.get(one.form.family);
     if (!lines) families.set(one.form.family, (lines = []));
     if (form !== one.form.name) lines.push(`# ${(form = one.form.name)}`);
-    lines.push(formatVector(vector, one.seed));
+    lines.push(formatVector(vector, one.seed, one.form.state));
     count++;
   }
   let bytes = 0;
@@ -65,7 +65,10 @@ async function tryRandom(native: Native, seed: number, perForm: number, family?:
     if (differences.length === 0) continue;
     const seen = failures.get(one.form.name) ?? 0;
     failures.set(one.form.name, seen + 1);
-    if (seen < 3) console.log(`${one.form.name}: ${formatVector(vector, one.seed)}\n    ${differences.join("\n    ")}`);
+    if (seen < 3)
+      console.log(
+        `${one.form.name}: ${formatVector(vector, one.seed, one.form.state)}\n    ${differences.join("\n    ")}`,
+      );
   }
   console.log(`${count} vectors tried, seed ${seed}`);
   for (const [name, number] of failures) console.log(`${name}: ${number} differ`);

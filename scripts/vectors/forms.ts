@@ -31,10 +31,16 @@ export interface Form {
   undefinedFlags?: number | ((state: State, size: number, imm: number) => number);
   /** Makes the operands likely ones. */
   fix?: (state: State, random: Random, size: number) => void;
+  /** The kind of state that it starts from (tests/vectors/floats.ts). */
+  state?: string;
   /** The address in this register leads into the data area (rsp for stack instructions). */
   pointers?: readonly number[];
   /** Compares the fxsave image too. Registers in ModRM may be any of 16 XMM, or 8 x87 and MMX ones. */
   fx?: true;
+  /** Size of the memory operand where the operand size doesn't say it. */
+  bytes?: number;
+  /** The whole second byte of an x87 instruction on registers. */
+  second?: number;
   /** A memory operand must be aligned on 16 bytes, and mostly is. */
   aligned?: true;
 }

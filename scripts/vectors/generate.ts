@@ -4,6 +4,7 @@
 
 import { FIXED_FLAGS, FLAGS, Place, Random, type State, stateOf } from "../../tests/vectors/format.ts";
 import { type Form, forms } from "./forms.ts";
+import { fpForms } from "./forms_fp.ts";
 
 export interface Case {
   form: Form;
@@ -19,7 +20,7 @@ const GS = 0x65;
 export function cases(seed: number, perForm: number, family?: string): Case[] {
   const random = new Random(seed);
   const made: Case[] = [];
-  for (const form of forms) {
+  for (const form of [...forms, ...fpForms]) {
     if (family !== undefined && form.family !== family) continue;
     const kinds = form.modrm === undefined ? ["none"] : form.rm ? [form.rm] : ["register", "memory"];
     for (const size of form.sizes) {
@@ -36,7 +37,7 @@ export function cases(seed: number, perForm: number, family?: string): Case[] {
 
 function encode(form: Form, size: number, memory: boolean, random: Random): Case | undefined {
   const seed = random.u32();
-  const before = stateOf(seed);
+  const before = stateOf(seed, form.state);
   form.fix?.(before, random, size);
   for (const pointer of form.pointers ?? []) before.regs[pointer] = BigInt(target(random, 8, false));
   if (form.name === "popf" && !plainFlags(before)) return undefined;
@@ -48,7 +49,7 @@ function encode(form: Form, size: number, memory: boolean, random: Random): Case
   if (form.pointers && !form.modrm && form.family === "string" && random.below(8) === 0) prefixes.push(0x67);
   if (memory && form.lock && random.below(3) === 0) prefixes.push(0xf0);
 
-  const tail: number[] = [];
+  const tail: number[] = form.second === undefined ? [] : [form.second];
   let opcode = form.opcode;
   if (form.plus) {
     const register = random.below(16);
@@ -65,7 +66,7 @@ function encode(form: Form, size: number, memory: boolean, random: Random): Case
       rex |= rm >> 3;
       tail.push(0xc0 | ((reg & 7) << 3) | (rm & 7));
     } else {
-      const bytes = form.aligned ? 16 : size / 8;
+      const bytes = form.bytes ?? (form.aligned ? 16 : size / 8);
       const made = address(reg & 7, target(random, bytes, form.aligned ?? false), before, random);
       rex |= made.rex;
       prefixes.push(...made.prefixes);

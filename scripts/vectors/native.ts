@@ -81,7 +81,12 @@ function read(from: Buffer, at: number, { before, code, form, undefinedFlags }: 
   const cr2 = from.readBigUInt64LE(at + 160);
   after.data.set(from.subarray(at + 168, at + 168 + DATA_SIZE));
   const fx = at + 168 + DATA_SIZE;
-  if (form.fx) after.fx.set(from.subarray(fx, fx + FX_SIZE));
+  if (form.fx) {
+    after.fx.set(from.subarray(fx, fx + FX_SIZE));
+    // Instruction and operand pointers, which makers keep differently, and the constant mask of MXCSR.
+    after.fx.set(before.fx.subarray(5, 24), 5);
+    after.fx.set(before.fx.subarray(28, 32), 28);
+  }
   const result: Vector = { code, before, after, ip, undefinedFlags };
   if (vector === TRAP_PAGE_FAULT) result.trap = { vector, error, cr2 };
   else if (vector !== TRAP_STEP) result.trap = { vector, error };

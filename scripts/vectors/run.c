@@ -61,12 +61,15 @@ static void start(ucontext_t *to)
   to->uc_mcontext.gregs[REG_EFL] = in.flags | 0x100;
   /* What follows byte 416 in a signal frame's state is the kernel's own. */
   memcpy(to->uc_mcontext.fpregs, in.fx, 416);
+  /* The header behind it says which parts are to be loaded: x87 and SSE among them. */
+  *(uint64_t *)((char *)to->uc_mcontext.fpregs + 512) |= 3;
   running = 1;
   steps = 0;
 }
 
 static void finish(ucontext_t *from)
 {
+  running = 0;
   greg_t *regs = from->uc_mcontext.gregs;
   for (int i = 0; i < 16; i++)
     out.regs[i] = regs[order[i]];
@@ -76,7 +79,6 @@ static void finish(ucontext_t *from)
   out.error = regs[REG_ERR];
   out.cr2 = regs[REG_CR2];
   memcpy(out.fx, from->uc_mcontext.fpregs, 416);
-  running = 0;
   void *fx = from->uc_mcontext.fpregs;
   sigset_t mask = from->uc_sigmask;
   memcpy(regs, home.uc_mcontext.gregs, sizeof home.uc_mcontext.gregs);

@@ -2,13 +2,15 @@
 // `npm run vectors` on a machine with a compiler, read by the tests of our processor. This file is the format: the places
 // in memory, the state that a seed stands for, and the line.
 //
-//   CODE SEED [INPUT...] > [OUTPUT...]
+//   CODE SEED[/KIND] [INPUT...] > [OUTPUT...]
 //
-// CODE is the instruction in hexadecimal; SEED gives the registers, flags and memory before it (`stateOf`), to which the
-// inputs are exceptions. An output says what differs from the state before: `rN=` a register by number, `ip=` RIP minus
+// CODE is the instruction in hexadecimal; SEED and KIND give the registers, flags and memory before it (`stateOf`), to
+// which the inputs are exceptions. An output says what differs from the state before: `rN=` a register by number, `ip=` RIP minus
 // the place of the instruction (always there), `fl=` the flags, `?fl=` a mask of those that the manual leaves undefined,
 // `d+OFFSET=` bytes of the two pages of data, `x+OFFSET=` bytes of the fxsave image,
 // `trap=VECTOR/ERROR` and `cr2=` for a fault. All numbers are hexadecimal; lines that begin with # are remarks.
+
+import { floatState } from "./floats.ts";
 
 /** Where things are while a vector runs. The C runner has the same numbers. */
 export const Place = {
@@ -104,8 +106,8 @@ export class Random {
   }
 }
 
-/** The machine state that a seed stands for. */
-export function stateOf(seed: number): State {
+/** The machine state that a seed stands for, and one of floating point's (`floatState`) if a kind is given. */
+export function stateOf(seed: number, kind?: string): State {
   const random = new Random(seed);
   const regs = Array.from({ length: 16 }, () => random.u64());
   const flags = FIXED_FLAGS | (random.u32() & FLAGS);
@@ -120,7 +122,9 @@ export function stateOf(seed: number): State {
   fill(fx, 160, 256);
   fx.set([0x7f, 0x03], 0);
   new DataView(fx.buffer).setUint32(24, 0x1f80, true);
-  return { regs, flags, data, fx };
+  const state = { regs, flags, data, fx };
+  if (kind) floatState(state, kind, random);
+  return state;
 }
 
 export function copyState(state: State): State {
@@ -151,9 +155,10 @@ function difference(before: State, after: State): string[] {
   return words;
 }
 
-export function formatVector(vector: Vector, seed: number): string {
+export function formatVector(vector: Vector, seed: number, kind?: string): string {
   const { code, before, after, ip, undefinedFlags, trap } = vector;
-  const words = [toHex(code), seed.toString(16), ...difference(stateOf(seed), before), ">"];
+  const start = kind ? `${seed.toString(16)}/${kind}` : seed.toString(16);
+  const words = [toHex(code), start, ...difference(stateOf(seed, kind), before), ">"];
   words.push(`ip=${ip.toString(16)}`, ...difference(before, after));
   if (undefinedFlags !== 0) words.push(`?fl=${undefinedFlags.toString(16)}`);
   if (trap) words.push(`trap=${trap.vector.toString(16)}/${trap.error.toString(16)}`);
@@ -163,8 +168,9 @@ export function formatVector(vector: Vector, seed: number): string {
 
 /** Reads a line. Throws on anything that the format above does not have. */
 export function parseVector(line: string): Vector {
-  const [code, seed, ...words] = line.split(" ");
-  const before = stateOf(Number.parseInt(seed, 16));
+  const [code, start, ...words] = line.split(" ");
+  const [seed, kind] = start.split("/");
+  const before = stateOf(Number.parseInt(seed, 16), kind);
   const middle = words.indexOf(">");
   if (middle < 0) throw new Error(`no ">" in vector: ${line}`);
   for (const word of words.slice(0, middle)) if (!apply(before, word)) throw new Error(`unknown input ${word}`);
