@@ -301,6 +301,11 @@ export class Threads {
     return Infinity;
   }
 
+  /** Entries in the timer heap, stale ones among them. */
+  get timerCount(): number {
+    return this.#timers.length;
+  }
+
   /** @internal */
   ready(thread: Thread): void {
     this.#ready.push(thread);

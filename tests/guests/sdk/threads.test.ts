@@ -179,7 +179,8 @@ describe("threads", () => {
     channel.close();
     channel.send(99);
     bench.settle();
-    expect(got).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, "r1 ended", "r2 ended"]);
+    expect(got.slice(0, 10)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(got.slice(10).sort()).toEqual(["r1 ended", "r2 ended"]);
   });
 
   test("a mutex lets one in at a time, and is free again after a throw or a cancel", () => {
