@@ -1,0 +1,23 @@
+// What a guest may use of xenstore, so that no guest can fill dom0's memory or slow the others. The first five are the
+// defaults of Xen 4.17's xenstored and don't bind privileged connections; the others bind every ring.
+
+export const XsLimits = {
+  /** Nodes owned by one domain. */
+  nodes: 1000,
+  /** Bytes of a node's value. */
+  nodeSize: 2048,
+  /** Watches of one domain. */
+  watches: 128,
+  /** Transactions of one domain open at once. */
+  transactions: 10,
+  /** Permission entries of a node. */
+  perms: 5,
+  /** Operations kept of one transaction, for carrying them out again when the store has moved on. */
+  transactionOps: 512,
+  /** Bytes of replies waiting for a guest to take them from its ring: above this its next request waits. */
+  pendingBytes: 4 * 4096,
+  /** Watch events waiting for one guest; further ones are dropped (equal ones are merged anyway). */
+  pendingEvents: 1024,
+  /** Requests taken from one ring before the other rings have their turn. */
+  requestsPerTurn: 16,
+} as const;
