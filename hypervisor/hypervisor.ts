@@ -5,6 +5,7 @@
 import type { DomId } from "../shared/brand.ts";
 import type { Domain } from "./domain.ts";
 import type { Events } from "./events/events.ts";
+import type { Grants } from "./grants/grants.ts";
 import type { HypervisorLog } from "./log.ts";
 import type { DeviceBus } from "./machine/devices.ts";
 import type { MachineMemory } from "./machine/memory.ts";
@@ -28,6 +29,7 @@ export declare class Hypervisor {
   readonly frames: FrameTable;
   readonly mm: MemoryManagement;
   readonly access: GuestAccess;
+  readonly grants: Grants;
   readonly events: Events;
   readonly sched: SchedCore;
   readonly time: Time;

@@ -20,7 +20,7 @@ import {
   GNTST_no_space,
   GNTST_okay,
 } from "../../shared/abi/grant_table.ts";
-import type { Mfn, Va } from "../../shared/brand.ts";
+import type { Mfn } from "../../shared/brand.ts";
 import type { Domain } from "../domain.ts";
 import { canonical } from "../machine/cpu_state.ts";
 import { FRAME_SHIFT, FRAME_SIZE } from "../machine/memory.ts";
@@ -87,7 +87,7 @@ export class GrantMappings {
 
   /** One page reference, and a type reference if writable, for each of device and host mapping; then the entry. */
   #takeAndStore(vcpu: Vcpu, remote: Domain, mfn: number, flags: number, ro: boolean, at: Halves): number {
-    const { types, frames } = this.#mm;
+    const { frames } = this.#mm;
     if (!frames.getPage(mfn, remote.id)) return GNTST_bad_page;
     frames.putPage(mfn as Mfn); // Its owner's own reference keeps it.
     const uses = (flags & GNTMAP_device_map ? 1 : 0) + (flags & GNTMAP_host_map ? 1 : 0);
@@ -186,8 +186,7 @@ export class GrantMappings {
     }
     mm.storeRaw(word, newLo, newHi);
     // The owner may use the frame for other things from here on, so no translation to it may be left with the mapper.
-    if (flags & GNTMAP_contains_pte || source !== -1) this.#tlb.flushAll();
-    else this.#tlb.flushPage(canonical(at.lo, at.hi) as Va);
+    this.#tlb.retire(mfn);
     return GNTST_okay;
   }
 
