@@ -38,7 +38,9 @@ export const ControlLayout = {
   running: 8,
   /** [XEN] counts turns of the main loop: the host's watchdog looks at it. */
   heartbeat: 12,
-  size: 16,
+  /** [HOST] how many requests it has taken that end by themselves, unlike one for a person's next key. */
+  busy: 16,
+  size: 32,
 } as const;
 
 /** Byte offsets from the first queue frame; i32 each but where the queues begin. A cache line for each writer. */

@@ -22,6 +22,7 @@ export class DeviceBus {
   static readonly queueMfn = DEVICE_QUEUE_MFN as Mfn;
   static readonly queueFrames = DEVICE_QUEUE_FRAMES;
   readonly #words: Int32Array;
+  readonly #queue: Int32Array;
   readonly #ring: () => void;
 
   /** Sets the queues up in the memory's documented frames. `ring` tells the host that there are requests. */
@@ -29,7 +30,8 @@ export class DeviceBus {
     const buffer = memory.buffer as unknown as SharedArrayBuffer;
     this.#words = new Int32Array(buffer, DEVICE_CONTROL_MFN * FRAME_SIZE, ControlLayout.size / 4);
     this.#ring = ring;
-    const queue = new Int32Array(buffer, DEVICE_QUEUE_MFN * FRAME_SIZE, QueueLayout.size / 4);
+    this.#queue = new Int32Array(buffer, DEVICE_QUEUE_MFN * FRAME_SIZE, QueueLayout.size / 4);
+    const queue = this.#queue;
     queue[QueueLayout.entries / 4] = QUEUE_ENTRIES;
     Atomics.store(queue, QueueLayout.hostIdle / 4, 1);
     Atomics.store(queue, QueueLayout.magic / 4, QUEUE_MAGIC);
@@ -55,6 +57,16 @@ export class DeviceBus {
   /** The doorbell's count: to be taken before looking for work, and given to `sleep`. */
   doorbell(): number {
     return Atomics.load(this.#words, ControlLayout.doorbell / 4);
+  }
+
+  /** Whether the host works on requests that will end by themselves: the virtual clock waits for it. */
+  get busy(): boolean {
+    const taken = Atomics.load(this.#queue, QueueLayout.submitHead / 4);
+    return (
+      Atomics.load(this.#queue, QueueLayout.submitTail / 4) !== taken ||
+      Atomics.load(this.#words, ControlLayout.busy / 4) !== 0 ||
+      Atomics.load(this.#words, ControlLayout.lines / 4) !== 0
+    );
   }
 
   /** Counts a turn of the main loop, for the host's watchdog. */

@@ -1,0 +1,106 @@
+// The command line of `npm start`: what may be said, and one clear line for what may not. Used by main.ts; the worker gets
+// the result by message, so it is plain data.
+
+import yargs from "yargs";
+
+export interface HostOptions {
+  readonly memoryMiB: number;
+  readonly dom0MemoryMiB: number;
+  readonly clock: "real" | "virtual";
+  readonly seed: number;
+  /** Kinds of events to trace; empty: none. */
+  readonly trace: readonly TraceKind[];
+  /** How many instructions to trace one by one. */
+  readonly traceInstructions: number;
+  readonly traceFile: string | undefined;
+  readonly logDir: string | undefined;
+  readonly guestConsoleIo: boolean;
+}
+
+export const TRACE_KINDS = ["hypercalls", "traps", "events", "sched"] as const;
+export type TraceKind = (typeof TRACE_KINDS)[number];
+
+/** Said to the person and the end: `message` for standard output (help, version) or an error. */
+export interface Said {
+  readonly message: string;
+  readonly status: number;
+}
+
+/** The options, or what to say instead. `args` are the words after `npm start --`. */
+export async function parseOptions(args: readonly string[], version: string): Promise<HostOptions | Said> {
+  let said: Said | undefined;
+  const parser = yargs([...args])
+    .scriptName("npm start --")
+    .usage(
+      "$0 [options]\n\nRuns the machine; dom0's console is on this terminal, or reads commands from standard input.",
+    )
+    .option("memory", { type: "number", default: 1024, describe: "machine memory in MiB, 64 to 4096" })
+    .option("dom0-memory", { type: "number", default: 64, describe: "dom0's share of it in MiB" })
+    .option("clock", {
+      choices: ["real", "virtual"] as const,
+      default: "real",
+      describe: "real time, or one ns an instruction",
+    })
+    .option("seed", { type: "number", default: 0, describe: "seed of everything random" })
+    .option("trace", { type: "string", describe: `trace all, or some of: ${TRACE_KINDS.join(",")},insn:COUNT` })
+    .option("trace-file", { type: "string", describe: "where the trace goes (default: standard error)" })
+    .option("log-dir", { type: "string", describe: "keep consoles and the hypervisor's log in this folder" })
+    .option("guest-console-io", {
+      type: "boolean",
+      default: false,
+      describe: "let guests write to the hypervisor's log",
+    })
+    .version(version)
+    .alias("h", "help")
+    .strict()
+    .wrap(100)
+    .exitProcess(false);
+  const parsed = await new Promise<Record<string, unknown>>((resolve) => {
+    parser.parse([...args], (error: Error | undefined, argv: Record<string, unknown>, output: string) => {
+      if (error) said = { message: output.trim().split("\n").at(-1) || error.message, status: 1 };
+      else if (output) said = { message: output, status: 0 };
+      resolve(argv);
+    });
+  });
+  return said ?? check(parsed);
+}
+
+function check(o: Record<string, unknown>): HostOptions | Said {
+  const wrong = (message: string): Said => ({ message, status: 1 });
+  const memoryMiB = Number(o["memory"]);
+  const dom0MemoryMiB = Number(o["dom0-memory"]);
+  const seed = Number(o["seed"]);
+  if (!Number.isInteger(memoryMiB) || memoryMiB < 64 || memoryMiB > 4096)
+    return wrong(`--memory must be a whole number of MiB from 64 to 4096`);
+  if (!Number.isInteger(dom0MemoryMiB) || dom0MemoryMiB < 16 || dom0MemoryMiB > memoryMiB - 32)
+    return wrong(`--dom0-memory must be a whole number of MiB from 16 to ${memoryMiB - 32}, 32 less than --memory`);
+  if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff)
+    return wrong("--seed must be a whole number from 0 to 4294967295");
+  const trace = new Set<TraceKind>();
+  let traceInstructions = 0;
+  if (o["trace"] !== undefined) {
+    const words = String(o["trace"]).split(",").filter(Boolean);
+    if (words.length === 0) words.push(...TRACE_KINDS);
+    for (const word of words) {
+      const count = /^insn:(\d{1,9})$/.exec(word);
+      if (count) traceInstructions = Number(count[1]);
+      else if ((TRACE_KINDS as readonly string[]).includes(word)) trace.add(word as TraceKind);
+      else return wrong(`--trace: "${word}" is none of ${TRACE_KINDS.join(", ")}, insn:COUNT`);
+    }
+  }
+  return {
+    memoryMiB,
+    dom0MemoryMiB,
+    clock: o["clock"] as "real" | "virtual",
+    seed,
+    trace: [...trace],
+    traceInstructions,
+    traceFile: path(o["trace-file"]),
+    logDir: path(o["log-dir"]),
+    guestConsoleIo: o["guest-console-io"] === true,
+  };
+}
+
+function path(value: unknown): string | undefined {
+  return value === undefined ? undefined : String(value);
+}
