@@ -3,9 +3,8 @@
 // 2. [BACK] copies them from req_cons up to req_prod, advances req_cons, carries the requests out.
 // 3. [BACK] writes replies and watch events to `rsp` at rsp_prod as far as there is room, advances it, sends an event.
 // 4. [FRONT] takes them, advances rsp_cons, sends an event.
-// Index words are touched by Atomics only; ours (req_cons, rsp_prod) are kept here and only written out, so a guest
-// gains nothing by changing them. Indexes that run further than the ring is long, or a payload over 4096 bytes, shut the
-// connection, with the reason in `error`; a guest may set `connection` to start afresh.
+// Indexes that run further than the ring is long, or a payload over 4096 bytes, shut the connection, with the reason in
+// `error`; a guest may set `connection` to start afresh. A guest that writes to xenstored's own indexes harms itself only.
 
 import {
   XENSTORE_CONNECTED,
@@ -14,13 +13,13 @@ import {
   XENSTORE_ERROR_RINGIDX,
   XENSTORE_PAYLOAD_MAX,
   XENSTORE_RECONNECT,
-  XENSTORE_RING_SIZE,
   XENSTORE_SERVER_FEATURE_ERROR,
   XENSTORE_SERVER_FEATURE_RECONNECTION,
   XenstoreDomainInterface,
   XS_ERROR,
   XS_WATCH_EVENT,
 } from "../../shared/abi/io/xs_wire.ts";
+import { ByteRing, RING_BAD, XENSTORE_REQ, XENSTORE_RSP } from "../../shared/ring.ts";
 import { XsError } from "./errors.ts";
 import { XsLimits } from "./limits.ts";
 import { handle } from "./requests.ts";
@@ -31,8 +30,6 @@ import { encodeMessage, type Message, MessageReader } from "./wire.ts";
 const WORD = Object.fromEntries(
   Object.entries(XenstoreDomainInterface.offsets).map(([name, offset]) => [name, offset / 4]),
 ) as Record<keyof typeof XenstoreDomainInterface.offsets, number>;
-const REQ = XenstoreDomainInterface.offsets.req;
-const RSP = XenstoreDomainInterface.offsets.rsp;
 
 interface Outgoing {
   readonly bytes: Uint8Array;
@@ -43,7 +40,8 @@ interface Outgoing {
 export class RingConnection {
   readonly session: Session;
   readonly #server: XenStored;
-  readonly #page: Uint8Array;
+  readonly #requests: ByteRing;
+  readonly #replies: ByteRing;
   readonly #words: Int32Array;
   readonly #notify: () => void;
   readonly #wake: () => void;
@@ -53,8 +51,6 @@ export class RingConnection {
   #outBytes = 0;
   /** Bytes of the first outgoing message that are on the ring. */
   #sent = 0;
-  #reqCons: number;
-  #rspProd: number;
   #shut = false;
   /** Whether the last `#receive` took bytes. */
   #consumed = false;
@@ -67,13 +63,12 @@ export class RingConnection {
    */
   constructor(server: XenStored, domid: number, page: Uint8Array, notify: () => void, wake: () => void) {
     this.#server = server;
-    this.#page = page;
+    this.#requests = new ByteRing(page, 0, XENSTORE_REQ);
+    this.#replies = new ByteRing(page, 0, XENSTORE_RSP);
     this.#words = new Int32Array(page.buffer, page.byteOffset, page.byteLength / 4);
     this.#notify = notify;
     this.#wake = wake;
     this.session = new Session(domid, false, (path, token) => this.#queueEvent(path, token));
-    this.#reqCons = this.#load("req_cons");
-    this.#rspProd = this.#load("rsp_prod");
     const features = XENSTORE_SERVER_FEATURE_RECONNECTION | XENSTORE_SERVER_FEATURE_ERROR;
     Atomics.store(this.#words, WORD.server_features, features);
   }
@@ -107,17 +102,13 @@ export class RingConnection {
   #receive(): Message | undefined {
     this.#consumed = false;
     for (;;) {
-      const available = (this.#load("req_prod") - this.#reqCons) >>> 0;
-      if (available > XENSTORE_RING_SIZE) {
+      const n = this.#requests.read(this.#reader.space);
+      if (n === RING_BAD) {
         this.#shutDown(XENSTORE_ERROR_RINGIDX);
         return undefined;
       }
-      if (available === 0 && this.#reader.wanted > 0) return undefined;
-      const n = Math.min(available, this.#reader.wanted);
-      copyFromRing(this.#page, REQ, this.#reqCons, this.#reader.space.subarray(0, n));
-      this.#reqCons = (this.#reqCons + n) >>> 0;
-      Atomics.store(this.#words, WORD.req_cons, this.#reqCons);
-      this.#consumed ||= n > 0;
+      if (n === 0) return undefined;
+      this.#consumed = true;
       const state = this.#reader.took(n);
       if (state === "bad") {
         this.#shutDown(XENSTORE_ERROR_PROTO);
@@ -166,18 +157,14 @@ export class RingConnection {
   #flush(): boolean {
     let moved = false;
     while (this.#out.length > 0) {
-      const used = (this.#rspProd - this.#load("rsp_cons")) >>> 0;
-      if (used > XENSTORE_RING_SIZE) {
+      const { bytes, event } = this.#out[0];
+      const n = this.#replies.write(bytes.subarray(this.#sent));
+      if (n === RING_BAD) {
         this.#shutDown(XENSTORE_ERROR_RINGIDX);
         return false;
       }
-      const { bytes, event } = this.#out[0];
-      const n = Math.min(XENSTORE_RING_SIZE - used, bytes.length - this.#sent);
       if (n === 0) break;
       if (event !== undefined) this.#waitingEvents.delete(event);
-      copyToRing(this.#page, RSP, this.#rspProd, bytes.subarray(this.#sent, this.#sent + n));
-      this.#rspProd = (this.#rspProd + n) >>> 0;
-      Atomics.store(this.#words, WORD.rsp_prod, this.#rspProd);
       moved = true;
       this.#sent += n;
       if (this.#sent === bytes.length) {
@@ -199,8 +186,6 @@ export class RingConnection {
   #reconnect(): void {
     this.#shut = false;
     this.#discard();
-    this.#reqCons = 0;
-    this.#rspProd = 0;
     for (const name of ["req_cons", "req_prod", "rsp_cons", "rsp_prod"] as const)
       Atomics.store(this.#words, WORD[name], 0);
     Atomics.store(this.#words, WORD.error, XENSTORE_ERROR_NONE);
@@ -220,18 +205,4 @@ export class RingConnection {
   #load(name: keyof typeof WORD): number {
     return Atomics.load(this.#words, WORD[name]) >>> 0;
   }
-}
-
-function copyFromRing(page: Uint8Array, base: number, index: number, into: Uint8Array): void {
-  const start = index % XENSTORE_RING_SIZE;
-  const first = Math.min(into.length, XENSTORE_RING_SIZE - start);
-  into.set(page.subarray(base + start, base + start + first));
-  into.set(page.subarray(base, base + into.length - first), first);
-}
-
-function copyToRing(page: Uint8Array, base: number, index: number, from: Uint8Array): void {
-  const start = index % XENSTORE_RING_SIZE;
-  const first = Math.min(from.length, XENSTORE_RING_SIZE - start);
-  page.set(from.subarray(0, first), base + start);
-  page.set(from.subarray(first), base);
 }

@@ -27,12 +27,7 @@ export class MessageReader {
   readonly #header = XsdSockmsg.at(new DataView(this.#buffer.buffer));
   #filled = 0;
 
-  /** How many bytes may be put in at once: up to the end of the header, then up to the end of the message. */
-  get wanted(): number {
-    return this.#end() - this.#filled;
-  }
-
-  /** Where the next `wanted` bytes go; tell how many by `took`. */
+  /** Where the next bytes go, up to the end of the header, then of the message; tell how many by `took`. */
   get space(): Uint8Array {
     return this.#buffer.subarray(this.#filled, this.#end());
   }

@@ -362,17 +362,13 @@ describe("a guest that breaks the protocol", () => {
     expect(g2.fields.error).toBe(XS.XENSTORE_ERROR_RINGIDX);
   });
 
-  it("gains nothing by changing the indexes that are xenstored's", () => {
+  it("harms only itself by changing xenstored's own indexes", () => {
     g1.ask(XS.XS_READ, "data\0");
-    const [cons, prod] = [g1.fields.req_cons, g1.fields.rsp_prod];
     g1.fields.req_cons = 0x12345678;
     g1.fields.rsp_prod = 0x77777777;
-    const { page } = g1;
-    page.set(encodeMessage(XS.XS_READ, 9, 0, "data\0"), cons % 1024);
-    g1.fields.req_prod = cons + 21;
     g1.connection.service();
-    expect(g1.fields.req_cons).toBe(cons + 21);
-    expect(g1.fields.rsp_prod).toBe(prod + 16);
+    expect(g1.connection.isShut).toBe(true);
+    expect(g2.ask(XS.XS_READ, "data\0")).toBe("");
   });
 
   it("that never takes its replies stops being served, at a bounded cost", () => {
