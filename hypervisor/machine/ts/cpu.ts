@@ -57,14 +57,14 @@ export class TsCpu implements KernelCpu {
     this.#startNs = this.#host.nowNs?.() ?? 0;
   }
 
-  /** Counts work. For processor.ts. */
+  /** Counts work, up to the slice's budget, so that time never seems to go back at its end. For processor.ts. */
   count(instructions: number): void {
-    this.counted += instructions;
+    this.counted = Math.min(this.counted + instructions, this.#budget);
   }
 
   hypercall(nr: number, ...args: number[]): number {
     const cpu = this.#running();
-    this.counted += HYPERCALL_COST;
+    this.count(HYPERCALL_COST);
     for (let i = 0; i < args.length; i++) cpu.setNum(ARGUMENTS[i], args[i]);
     cpu.setNum(Reg.RAX, nr);
     // As `syscall` leaves them. RIP stays where it is: the hypervisor repeats what is to be continued.
@@ -81,7 +81,7 @@ export class TsCpu implements KernelCpu {
     const pages = Math.max(1, Math.ceil((offset + sizeBytes) / FRAME_SIZE));
     if (!Number.isSafeInteger(va) || va < 0 || sizeBytes < 0 || va + sizeBytes > 2 ** 48)
       throw new RangeError(`no ${sizeBytes} bytes at 0x${va.toString(16)}`);
-    this.counted += VIEW_COST + pages * VIEW_PAGE_COST;
+    this.count(VIEW_COST + pages * VIEW_PAGE_COST);
     let first = 0;
     for (let i = 0; i < pages; i++) {
       const page = (va - offset + i * FRAME_SIZE) as Va;
@@ -96,7 +96,7 @@ export class TsCpu implements KernelCpu {
   }
 
   out(port: number, value: number): void {
-    this.counted += OUT_COST;
+    this.count(OUT_COST);
     if (!this.#host.portOut(this.#running(), port, value))
       throw new Error(`general protection fault: out to port 0x${port.toString(16)}`);
   }
@@ -107,7 +107,7 @@ export class TsCpu implements KernelCpu {
   }
 
   expired(): boolean {
-    this.counted += LOOK_COST;
+    this.count(LOOK_COST);
     if (this.counted >= this.#budget) return true;
     const now = this.#host.nowNs;
     return now !== undefined && now() - this.#startNs >= this.#budget;

@@ -67,7 +67,7 @@ export class TsProcessor implements Processor {
     } catch (error) {
       this.#host.crash(cpu, error instanceof Error ? (error.stack ?? error.message) : String(error));
     }
-    this.retired = Math.min(kernel.counted, budget);
+    this.retired = kernel.counted;
     return kernel.counted >= budget ? Exit.Budget : Exit.Interrupted;
   }
 
