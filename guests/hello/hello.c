@@ -2,7 +2,7 @@
  * every kernel needs works: the console's ring, xenstore, a hypercall with a result, timer events taken by upcall, the
  * clock, an exception handled by its own handler, and an orderly end. Its transcript under real Xen is transcript.txt;
  * only the domain id and the digits of the times may differ. */
-#include "../lib/lib.h"
+#include <lib.h>
 
 #include <xen/sched.h>
 #include <xen/version.h>

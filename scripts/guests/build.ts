@@ -5,7 +5,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The project's folder; all paths here are relative to it, so that none of it gets into an ELF file. */
@@ -20,7 +20,7 @@ export const FLAGS = [
   ..."-mcmodel=kernel -mgeneral-regs-only -mno-red-zone".split(" "),
   // Nothing that varies between compilers' defaults.
   ..."-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing".split(" "),
-  ..."-ffunction-sections -fdata-sections -Iguests/include".split(" "),
+  ..."-ffunction-sections -fdata-sections -Iguests/include -Iguests/lib".split(" "),
   ..."-Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack".split(" "),
   `-Wl,-T,${LIB}/guest.ld`,
 ];
@@ -76,8 +76,7 @@ export function dependencies(folder: string): string[] {
     .replaceAll("\\\n", " ")
     .split(/\s+/)
     .filter((word) => word !== "" && !word.endsWith(":"));
-  const plain = files.map((file) => file.replaceAll(/[^/]+\/\.\.\//g, ""));
-  return [...new Set([...plain, `${LIB}/guest.ld`])].sort();
+  return [...new Set([...files.map((file) => posix.normalize(file)), `${LIB}/guest.ld`])].sort();
 }
 
 export function sha256(path: string): string {
