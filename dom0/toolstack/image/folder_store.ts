@@ -29,7 +29,10 @@ export function folderStore(folder: string = kernelCacheFolder()): ImageStore {
         writeFileSync(unfinished, bytes);
         renameSync(unfinished, join(folder, key));
       } catch {
-        rmSync(unfinished, { force: true });
+        // Full, read-only, not a folder: the next start unpacks again, and nothing else is lost.
+        try {
+          rmSync(unfinished, { force: true });
+        } catch {}
       }
     },
   };

@@ -51,8 +51,10 @@ export function unpackLzmaAlone(input: Uint8Array, output: Output): void {
   }
   if (!unknown && output.length - start < size) throw new ImageError("is corrupt: the LZMA data ends before its size");
   if (!lzma.ended && lzma.inputAt < input.length) {
-    // An end marker may follow a known size: decode it with no room for anything else.
-    lzma.decode(padded, input.length, output.bytes, output.length, output.length, start, dictSize);
+    // An end marker may follow a known size. Whatever else is decoded here is too much.
+    output.reserve(1);
+    lzma.decode(padded, input.length, output.bytes, output.length, output.length + 1, start, dictSize);
+    if (!lzma.ended) throw new ImageError("is corrupt: the LZMA data goes on after its size");
   }
   if (!lzma.finished || lzma.inputAt < input.length) {
     throw new ImageError("is corrupt: the LZMA data doesn't end where the file does");
