@@ -80,10 +80,10 @@ describe("the start of day", () => {
   });
 
   it("does not fit where virtual addresses end", () => {
-    expect(() => planLayout(image({ virtBase: 0xffffffffffe00000n }), 0x8000, 0)).toThrow(
+    expect(() => planLayout(image({ virtBase: 0xffffffffffe00000n }), 0x20000, 0)).toThrow(
       "leaves no virtual addresses",
     );
-    expect(() => planLayout(image({ virtBase: 0x7fffffe00000n }), 0x8000, 0)).toThrow("leaves no virtual addresses");
+    expect(() => planLayout(image({ virtBase: 0x7fffffe00000n }), 0x20000, 0)).toThrow("leaves no virtual addresses");
   });
 });
 
