@@ -25,7 +25,8 @@ import {
 
 const PAGE = 4096;
 type Bytes = Uint8Array<SharedArrayBuffer>;
-type Soon<T> = T | Promise<T>;
+/** A value, or a promise of it: a service that answers at once is answered for at once. */
+type Soon<T> = T | PromiseLike<T>;
 
 /** Files of the host. Errors are thrown with a `code` such as "ENOENT". */
 export interface FileService {
@@ -265,7 +266,11 @@ export class DeviceHost {
 }
 
 function then<T>(value: Soon<T>, map: (value: T) => number): Soon<number> {
-  return value instanceof Promise ? value.then(map) : map(value);
+  return isLater(value) ? value.then(map) : map(value);
+}
+
+function isLater<T>(value: Soon<T>): value is PromiseLike<T> {
+  return typeof value === "object" && value !== null && "then" in value;
 }
 
 /** The structured part of a request: always an object, whatever dom0 wrote. */
