@@ -1,8 +1,6 @@
 // The command line of `npm start`: what may be said, and one clear line for what may not. Used by main.ts; the worker gets
 // the result by message, so it is plain data.
 
-import yargs from "yargs";
-
 export interface HostOptions {
   readonly memoryMiB: number;
   readonly dom0MemoryMiB: number;
@@ -28,23 +26,40 @@ export interface Said {
 
 /** The options, or what to say instead. `args` are the words after `npm start --`. */
 export async function parseOptions(args: readonly string[], version: string): Promise<HostOptions | Said> {
+  // Most starts have no options, and loading yargs takes as long as all the rest of the main thread's modules.
+  if (args.length === 0) return check({ memory: 1024, "dom0-memory": 64, clock: "real", seed: 0 });
+  const { default: yargs } = await import("yargs");
   let said: Said | undefined;
   const parser = yargs([...args])
     .scriptName("npm start --")
     .usage(
       "$0 [options]\n\nRuns the machine; dom0's console is on this terminal, or reads commands from standard input.",
     )
-    .option("memory", { type: "number", default: 1024, describe: "machine memory in MiB, 64 to 4096" })
-    .option("dom0-memory", { type: "number", default: 64, describe: "dom0's share of it in MiB" })
-    .option("clock", {
-      choices: ["real", "virtual"] as const,
-      default: "real",
-      describe: "real time, or one ns an instruction",
+    .option("memory", {
+      type: "number",
+      requiresArg: true,
+      default: 1024,
+      describe: "machine memory in MiB, 64 to 4096",
     })
-    .option("seed", { type: "number", default: 0, describe: "seed of everything random" })
+    .option("dom0-memory", { type: "number", requiresArg: true, default: 64, describe: "dom0's share of it in MiB" })
+    .option("clock", {
+      type: "string",
+      requiresArg: true,
+      default: "real",
+      describe: "real, or virtual: one ns an instruction, idle time skipped",
+    })
+    .option("seed", { type: "number", requiresArg: true, default: 0, describe: "seed of everything random" })
     .option("trace", { type: "string", describe: `trace all, or some of: ${TRACE_KINDS.join(",")},insn:COUNT` })
-    .option("trace-file", { type: "string", describe: "where the trace goes (default: standard error)" })
-    .option("log-dir", { type: "string", describe: "keep consoles and the hypervisor's log in this folder" })
+    .option("trace-file", {
+      type: "string",
+      requiresArg: true,
+      describe: "where the trace goes (default: standard error)",
+    })
+    .option("log-dir", {
+      type: "string",
+      requiresArg: true,
+      describe: "keep consoles and the hypervisor's log in this folder",
+    })
     .option("guest-console-io", {
       type: "boolean",
       default: false,
@@ -76,22 +91,24 @@ function check(o: Record<string, unknown>): HostOptions | Said {
     return wrong(`--dom0-memory must be a whole number of MiB from 16 to ${memoryMiB - 32}, 32 less than --memory`);
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff)
     return wrong("--seed must be a whole number from 0 to 4294967295");
+  if (o["clock"] !== "real" && o["clock"] !== "virtual") return wrong(`--clock must be real or virtual`);
   const trace = new Set<TraceKind>();
   let traceInstructions = 0;
   if (o["trace"] !== undefined) {
     const words = String(o["trace"]).split(",").filter(Boolean);
-    if (words.length === 0) words.push(...TRACE_KINDS);
+    if (words.length === 0) words.push("all");
     for (const word of words) {
       const count = /^insn:(\d{1,9})$/.exec(word);
-      if (count) traceInstructions = Number(count[1]);
+      if (word === "all") for (const kind of TRACE_KINDS) trace.add(kind);
+      else if (count) traceInstructions = Number(count[1]);
       else if ((TRACE_KINDS as readonly string[]).includes(word)) trace.add(word as TraceKind);
-      else return wrong(`--trace: "${word}" is none of ${TRACE_KINDS.join(", ")}, insn:COUNT`);
+      else return wrong(`--trace: "${word}" is none of all, ${TRACE_KINDS.join(", ")}, insn:COUNT`);
     }
   }
   return {
     memoryMiB,
     dom0MemoryMiB,
-    clock: o["clock"] as "real" | "virtual",
+    clock: o["clock"],
     seed,
     trace: [...trace],
     traceInstructions,

@@ -1,0 +1,52 @@
+// The command line of `npm start`: what is understood, and that a mistake gets one clear line.
+import { describe, expect, test } from "vitest";
+import { type HostOptions, parseOptions } from "../../../dom0/host/options.ts";
+
+const parse = (line: string): ReturnType<typeof parseOptions> => parseOptions(line.split(" ").filter(Boolean), "1.2.3");
+
+describe("the command line", () => {
+  test("defaults are the same with and without the parser", async () => {
+    expect(await parse("--seed 0")).toEqual(await parse(""));
+    expect(await parse("")).toMatchObject({ memoryMiB: 1024, clock: "real", trace: [], logDir: undefined });
+  });
+
+  test("every option is understood", async () => {
+    const all =
+      "--memory 512 --dom0-memory 32 --clock virtual --seed 7 --trace=hypercalls,insn:20 --trace-file t --log-dir l --guest-console-io";
+    expect(await parse(all)).toEqual({
+      memoryMiB: 512,
+      dom0MemoryMiB: 32,
+      clock: "virtual",
+      seed: 7,
+      trace: ["hypercalls"],
+      traceInstructions: 20,
+      traceFile: "t",
+      logDir: "l",
+      guestConsoleIo: true,
+    } satisfies HostOptions);
+    expect(await parse("--trace")).toMatchObject({ trace: ["hypercalls", "traps", "events", "sched"] });
+  });
+
+  test.each([
+    ["--memory 12", "--memory"],
+    ["--memory lots", "--memory"],
+    ["--memory", "memory"],
+    ["--memory 64 --memory 128", "--memory"],
+    ["--dom0-memory 2000", "--dom0-memory"],
+    ["--clock sundial", "--clock"],
+    ["--seed -1", "--seed"],
+    ["--trace=colours", "colours"],
+    ["--memroy 64", "memroy"],
+    ["hello.cfg", "hello.cfg"],
+  ])("%s is refused in one line that names it", async (line, named) => {
+    const said = await parse(line);
+    expect(said).toMatchObject({ status: 1 });
+    expect((said as { message: string }).message).toContain(named);
+    expect((said as { message: string }).message).not.toContain("\n");
+  });
+
+  test("help and version are no errors", async () => {
+    expect(await parse("--version")).toEqual({ message: "1.2.3", status: 0 });
+    expect(await parse("--help")).toMatchObject({ status: 0 });
+  });
+});
