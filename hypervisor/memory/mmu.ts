@@ -158,7 +158,11 @@ export class MemoryManagement {
       this.loadCr3(vcpu);
       if (old !== 0) this.types.putPageAndType(old);
     }
-    if (mfn !== 0) this.#tlb.flushTable(mfn as Mfn);
+    if (mfn === 0) return 0;
+    // The kernel's tables show the machine-to-physical table; a user's don't once the guest asked for that.
+    if (!user) this.types.showM2p(mfn as Mfn, true);
+    else if (vcpu.domain.m2pStrict) this.types.showM2p(mfn as Mfn, false);
+    this.#tlb.flushTable(mfn as Mfn);
     return 0;
   }
 

@@ -159,7 +159,8 @@ export class PageTypes {
     if (type === PageType.SegDesc) return descriptorPageOk(this.#u32, mfn) ? 0 : -XEN_EINVAL;
     const error = this.#getEntries(mfn, type);
     if (!error && type === PageType.L4) {
-      this.#fillXenSlots(mfn);
+      // Whatever the guest had in the hypervisor's slots goes.
+      this.#u32.fill(0, mfn * 1024 + FIRST_XEN_SLOT * 2, mfn * 1024 + (LAST_XEN_SLOT + 1) * 2);
       this.#tlb.flushTable(mfn);
     }
     return error;
@@ -193,11 +194,12 @@ export class PageTypes {
     }
   }
 
-  /** The machine-to-physical table in slot 256; nothing else of the hypervisor is in a guest's address space. */
-  #fillXenSlots(l4: Mfn): void {
-    const at = l4 * 1024;
-    this.#u32.fill(0, at + FIRST_XEN_SLOT * 2, at + (LAST_XEN_SLOT + 1) * 2);
-    this.#u32[at + MACH2PHYS_SLOT * 2] = pteLo(this.#frames.m2p.level3, Pte.P | Pte.US | Pte.A);
+  /**
+   * Puts the machine-to-physical table into slot 256 of a validated level-4 table, or takes it out. Nothing else of the
+   * hypervisor is in a guest's address space.
+   */
+  showM2p(l4: Mfn, shown: boolean): void {
+    this.#u32[l4 * 1024 + MACH2PHYS_SLOT * 2] = shown ? pteLo(this.#frames.m2p.level3, Pte.P | Pte.US | Pte.A) : 0;
   }
 }
 
