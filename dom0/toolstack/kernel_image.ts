@@ -1,7 +1,6 @@
 // A kernel image ready to be placed: its segments by physical address from 0, and the virtual addresses that the start of
 // day is built around. The domain builder (builder/) calls `parseKernelImage` with the content of the file that `kernel=`
-// names. Compressed forms are unpacked before (image/); those that
-// arrive here are refused by name.
+// names, once image/ has unpacked it.
 
 import { type ElfFile, parseElf } from "./elf.ts";
 import { parseXenNotes, type XenNotes } from "./elf_notes.ts";
@@ -40,17 +39,9 @@ const XEN_END = 0xffff_8800_0000_0000n;
 
 /** Reads the content of a kernel file; the result refers to it. Throws ImageError. */
 export function parseKernelImage(bytes: Uint8Array): KernelImage {
-  refuseCompressed(bytes);
   const file = parseElf(bytes);
   const notes = parseXenNotes(file);
   return place(file, notes);
-}
-
-function refuseCompressed(bytes: Uint8Array): void {
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b)
-    throw new ImageError("is compressed with gzip, which is not supported yet; unpack it first");
-  const bzImage = bytes.length > 0x206 && String.fromCharCode(...bytes.subarray(0x202, 0x206)) === "HdrS";
-  if (bzImage) throw new ImageError("is a bzImage, which is not supported yet; use its vmlinux");
 }
 
 function place(file: ElfFile, notes: XenNotes): KernelImage {

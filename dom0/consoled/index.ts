@@ -1,0 +1,4 @@
+// The console daemon's public face.
+
+export { ConsoleDaemon } from "./daemon.ts";
+export { ConsoleViewer } from "./viewer.ts";
