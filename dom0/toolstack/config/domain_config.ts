@@ -206,6 +206,7 @@ class Reader {
     const text = this.text(key);
     if (text === undefined) return fallback;
     const action = SHUTDOWN_ACTIONS.find((a) => a === text);
+    if (action?.startsWith("coredump")) throw this.wrong(key, `${key} action "${action}" is not supported yet`);
     if (!action) throw this.wrong(key, `Unknown ${key} action "${text}" specified; use ${SHUTDOWN_ACTIONS.join(", ")}`);
     return action;
   }

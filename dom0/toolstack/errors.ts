@@ -1,0 +1,37 @@
+// A person's mistake or a lack of something, in one line that can be shown as it is (STYLE 18). Thrown by the toolstack,
+// printed by xl. `describeError` makes that line of whatever a command failed with.
+
+import { HostError } from "../../guests/sdk/index.ts";
+
+export class ToolstackError extends Error {
+  override readonly name = "ToolstackError";
+}
+
+const HOST_TEXTS: Readonly<Record<string, string>> = {
+  ENOENT: "No such file or directory",
+  EACCES: "Permission denied",
+  EPERM: "Operation not permitted",
+  EISDIR: "Is a directory",
+  ENOTDIR: "Not a directory",
+  EIO: "Input/output error",
+};
+
+/** What the host said about a file, as people know it. */
+export const hostErrorText = (error: HostError): string => HOST_TEXTS[error.code] ?? error.code;
+
+const EXPECTED = new Set([
+  "ToolstackError",
+  "ConfigError",
+  "ImageError",
+  "OutOfMemory",
+  "XenError",
+  "XsError",
+  "GrantError",
+]);
+
+/** The line for a person; undefined for an error of our own making, which ought to be reported in full. */
+export function describeError(error: unknown): string | undefined {
+  if (error instanceof HostError) return `${error.message.replace(/: [^:]*$/, "")}: ${hostErrorText(error)}`;
+  if (error instanceof Error && EXPECTED.has(error.name)) return error.message;
+  return undefined;
+}

@@ -1,0 +1,37 @@
+// Host files that a configuration names: where a relative path is looked for, and the content. Called by toolstack.ts, xl.
+
+import { type Host, HostError, type Task } from "../../guests/sdk/index.ts";
+import { hostErrorText, ToolstackError } from "./errors.ts";
+
+/** What is needed of the machine's host; tests give a small disk. */
+export type Files = Pick<Host, "readFile" | "stat">;
+
+/**
+ * Finds `path`, named in the file `from`: relative to the working directory, as xl does, or else to the folder of `from`.
+ * Returns the path to open. Throws ToolstackError, naming `what` ("kernel").
+ */
+export function* findFile(files: Files, what: string, path: string, from: string): Task<string> {
+  const beside = path.startsWith("/") ? undefined : from.slice(0, from.lastIndexOf("/") + 1) + path;
+  for (const candidate of beside === undefined || beside === path ? [path] : [path, beside]) {
+    try {
+      const { kind } = yield* files.stat(candidate);
+      if (kind === "directory") throw new ToolstackError(`${what} ${candidate}: Is a directory`);
+      return candidate;
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      if (error.code !== "ENOENT" && error.code !== "ENOTDIR")
+        throw new ToolstackError(`${what} ${candidate}: ${hostErrorText(error)}`);
+    }
+  }
+  throw new ToolstackError(`${what} ${path}: No such file or directory`);
+}
+
+/** The whole file. Throws ToolstackError, naming `what`. */
+export function* readWhole(files: Files, what: string, path: string): Task<Uint8Array> {
+  try {
+    return yield* files.readFile(path);
+  } catch (error) {
+    if (error instanceof HostError) throw new ToolstackError(`${what} ${path}: ${hostErrorText(error)}`);
+    throw error;
+  }
+}

@@ -1,0 +1,246 @@
+// The toolstack: makes domains from configurations, ends them, and does what their configuration says when they end by
+// themselves (on_poweroff, on_reboot, on_crash). Called by xl; one for the machine. Everything that changes the set of
+// domains runs one at a time. A creation that fails is undone wholly, in reverse.
+
+import { type Kernel, Mutex, type Task, WaitQueue } from "../../guests/sdk/index.ts";
+import { SHUTDOWN_suspend } from "../../shared/abi/sched.ts";
+import type { DomId } from "../../shared/brand.ts";
+import type { ConsoleDaemon } from "../consoled/index.ts";
+import { domainPath, RELEASE_DOMAIN, type XsClient } from "../xenstored/index.ts";
+import { buildDomain } from "./builder/build.ts";
+import { planLayout } from "./builder/layout.ts";
+import type { DomainConfig } from "./config/index.ts";
+import { actionFor, preservedName } from "./death.ts";
+import { describeError, ToolstackError } from "./errors.ts";
+import { findFile, readWhole } from "./files.ts";
+import { ImageError, unpackKernel } from "./image/index.ts";
+import { parseKernelImage } from "./kernel_image.ts";
+import { makeUuid, parseUuid } from "./uuid.ts";
+import { isNamed, OutOfMemory, Xc } from "./xc.ts";
+import { physInfo } from "./xc_machine.ts";
+import { removeDomain, renameDomain, writeDom0, writeDomain, writeRings } from "./xenstore_entries.ts";
+
+/** A domain that this toolstack made. */
+export interface Managed {
+  readonly domid: DomId;
+  readonly uuid: string;
+  config: DomainConfig;
+  readonly startedMs: number;
+  /** Its shutdown has been dealt with. */
+  handled: boolean;
+  /** The domain that was made in its place. */
+  successor: DomId | undefined;
+}
+
+/** Frames beyond a domain's memory that making it takes: shared_info, grant table, vcpus. */
+const SLACK_PAGES = 64;
+/** KiB by which libxl lets a domain exceed its maximum (LIBXL_MAXMEM_CONSTANT). */
+const MAXMEM_SLACK_KIB = 1024;
+
+export class Toolstack {
+  readonly xc: Xc;
+  readonly #kernel: Kernel;
+  readonly #xs: XsClient;
+  readonly #consoles: ConsoleDaemon;
+  readonly #managed = new Map<number, Managed>();
+  readonly #lock = new Mutex();
+  #made = 0;
+  /** Woken whenever a domain has shut down, was destroyed or was made in another's place. */
+  readonly changed = new WaitQueue();
+
+  constructor(kernel: Kernel, xs: XsClient, consoles: ConsoleDaemon) {
+    this.#kernel = kernel;
+    this.#xs = xs;
+    this.#consoles = consoles;
+    this.xc = new Xc(kernel);
+    const pages = this.xc.domainInfo(0)?.totPages ?? 0;
+    xs.transaction((view) => writeDom0(view, pages * 4));
+  }
+
+  /** The thread that deals with domains which end. Needs an XsClient of its own, for its watch. */
+  *watchDeaths(xs: XsClient): Task {
+    xs.watch(RELEASE_DOMAIN, "toolstack");
+    while ((yield* xs.events.receive()) !== undefined) yield* this.#lock.run(() => this.#handleDeaths());
+  }
+
+  /** The domain of that name or number, among all that exist; undefined when there is none. */
+  find(nameOrId: string): DomId | undefined {
+    if (/^\d{1,5}$/.test(nameOrId)) return this.xc.domainInfo(Number(nameOrId))?.domid;
+    return this.xc.domains().find(({ domid }) => this.nameOf(domid) === nameOrId)?.domid;
+  }
+
+  nameOf(domid: number): string | undefined {
+    return this.#xs.read(`${domainPath(domid)}/name`);
+  }
+
+  managed(domid: number): Managed | undefined {
+    return this.#managed.get(domid);
+  }
+
+  /** All domains that this toolstack made and that still exist. */
+  get all(): Managed[] {
+    return [...this.#managed.values()];
+  }
+
+  /** Makes a domain and leaves it paused. Throws what describeError can put into words; then nothing is left of it. */
+  *create(config: DomainConfig): Task<DomId> {
+    return yield* this.#lock.run(() => this.#create(config));
+  }
+
+  unpause(domid: DomId): void {
+    this.xc.unpauseDomain(domid);
+  }
+
+  /** Ends a domain at once. */
+  *destroy(domid: DomId): Task {
+    yield* this.#lock.run(() => this.#destroy(domid));
+  }
+
+  /** Asks the guest to shut down ("poweroff", "reboot"): it must listen at control/shutdown. */
+  requestShutdown(domid: DomId, reason: "poweroff" | "reboot"): void {
+    this.#xs.write(`${domainPath(domid)}/control/shutdown`, reason, [`n${domid}`]);
+  }
+
+  /** Throws ToolstackError when the name is taken. */
+  rename(domid: DomId, name: string): void {
+    this.#checkNameFree(name);
+    const managed = this.#managed.get(domid);
+    if (managed === undefined) throw new ToolstackError(`domain ${domid} can't be renamed`);
+    managed.config = { ...managed.config, name };
+    this.#xs.transaction((view) => renameDomain(view, domid, managed.uuid, name));
+  }
+
+  *#create(config: DomainConfig): Task<DomId> {
+    const { host } = this.#kernel;
+    this.#checkNameFree(config.name);
+    const kernelPath = yield* findFile(host, "kernel", config.kernel, config.file);
+    const kernelFile = yield* readWhole(host, "kernel", kernelPath);
+    const ramdiskPath = config.ramdisk && (yield* findFile(host, "ramdisk", config.ramdisk, config.file));
+    const ramdisk = ramdiskPath ? yield* readWhole(host, "ramdisk", ramdiskPath) : new Uint8Array(0);
+    const { image, layout } = inFile(`kernel ${kernelPath}`, () => {
+      const parsed = parseKernelImage(unpackKernel(kernelFile));
+      return { image: parsed, layout: planLayout(parsed, config.memoryMiB * 256, ramdisk.length) };
+    });
+    const free = physInfo(this.#kernel).freePages;
+    if (layout.totalPages + SLACK_PAGES > free)
+      throw new ToolstackError(
+        `not enough free memory: ${config.name} needs ${config.memoryMiB} MiB, ${Math.floor(free / 256)} MiB are free`,
+      );
+
+    const startedMs = this.#kernel.clock.wallclockMs();
+    const uuid = config.uuid ?? makeUuid(`${config.name} ${startedMs} ${this.#made++}`);
+    if (this.all.some((m) => m.uuid === uuid)) throw new ToolstackError(`a domain with UUID ${uuid} exists already`);
+    const domid = this.xc.createDomain(parseUuid(uuid), config.maxVcpus);
+    const managed: Managed = { domid, uuid, config, startedMs, handled: false, successor: undefined };
+    this.#managed.set(domid, managed);
+    try {
+      this.#xs.transaction((view) => writeDomain(view, { domid, uuid, config, startedMs }));
+      this.xc.setMaxVcpus(domid, config.maxVcpus);
+      this.xc.setMaxMem(domid, config.maxmemMiB * 1024 + MAXMEM_SLACK_KIB);
+      const built = yield* buildDomain(this.#kernel, this.xc, {
+        domid,
+        image,
+        layout,
+        ramdisk,
+        cmdline: config.cmdline,
+      });
+      this.#xs.transaction((view) =>
+        writeRings(view, {
+          domid,
+          storeFrame: built.storeMfn,
+          storePort: built.storePort,
+          consoleFrame: built.consoleMfn,
+          consolePort: built.consolePort,
+        }),
+      );
+      this.#xs.introduce(domid, built.storeMfn, built.storePort);
+      this.#consoles.open(domid);
+      if (config.cpuWeight !== undefined) this.#setWeight(domid, config.cpuWeight);
+    } catch (error) {
+      yield* this.#destroy(domid);
+      throw error instanceof OutOfMemory ? new ToolstackError(`not enough free memory for ${config.name}`) : error;
+    }
+    return domid;
+  }
+
+  /** Weight 256 is a domain's default, as in the field; BVT's mcu_advance is the inverse of the weight. */
+  #setWeight(domid: DomId, weight: number): void {
+    const bvt = this.xc.getBvt(domid);
+    this.xc.setBvt(domid, { ...bvt, mcuAdvance: Math.max(1, Math.round((bvt.mcuAdvance * 256) / weight)) });
+  }
+
+  *#destroy(domid: DomId): Task {
+    const managed = this.#managed.get(domid);
+    yield* []; // A task like its neighbours, though it never waits.
+    try {
+      this.xc.pauseDomain(domid);
+    } catch (error) {
+      if (!isNamed(error, "ESRCH") && !isNamed(error, "EINVAL")) throw error;
+    }
+    // Dom0 lets go of the domain's pages first, so that all its memory comes back.
+    this.#consoles.close(domid);
+    this.#xs.release(domid);
+    try {
+      this.xc.destroyDomain(domid);
+    } catch (error) {
+      if (!isNamed(error, "ESRCH")) throw error;
+    }
+    this.#managed.delete(domid);
+    if (managed) this.#xs.transaction((view) => removeDomain(view, domid, managed.uuid));
+    this.changed.wakeAll();
+  }
+
+  *#handleDeaths(): Task {
+    for (const managed of [...this.#managed.values()]) {
+      const info = this.xc.domainInfo(managed.domid);
+      if (info === undefined || info.dying) yield* this.#destroy(managed.domid);
+      else if (info.shutdown && !managed.handled) {
+        managed.handled = true;
+        yield* this.#handleShutdown(managed, info.shutdownReason);
+      }
+    }
+  }
+
+  *#handleShutdown(managed: Managed, reason: number): Task {
+    const { domid, config } = managed;
+    const action = actionFor(config, reason);
+    yield* this.#log(config.name, `Domain ${domid} has shut down, reason code ${reason} 0x${reason.toString(16)}`);
+    if (reason === SHUTDOWN_suspend) return;
+    yield* this.#log(config.name, `Action for shutdown reason code ${reason} is ${action}`);
+    this.#consoles.endOutput(domid);
+    if (action === "rename-restart") this.rename(domid, preservedName(config.name, this.#kernel.clock.wallclockMs()));
+    else if (action !== "preserve") yield* this.#destroy(domid);
+    if (action === "restart" || action === "rename-restart") {
+      try {
+        // A preserved domain keeps its UUID; the new one gets another.
+        const again = action === "restart" ? config : { ...config, uuid: undefined };
+        managed.successor = yield* this.#create(again);
+        this.unpause(managed.successor);
+      } catch (error) {
+        const line = describeError(error);
+        yield* this.#log(config.name, `failed to restart: ${line ?? error}`);
+        if (line === undefined) throw error;
+      }
+    }
+    this.changed.wakeAll();
+  }
+
+  *#log(name: string, line: string): Task {
+    yield* this.#kernel.host.appendLog(`xl-${name.replaceAll(/[^A-Za-z0-9\-._]/g, "_")}.log`, `${line}\n`);
+  }
+
+  #checkNameFree(name: string): void {
+    const taken = this.xc.domains().some(({ domid }) => this.nameOf(domid) === name);
+    if (taken) throw new ToolstackError(`Domain with name "${name}" already exists.`);
+  }
+}
+
+/** Puts a file's name in front of what is wrong with its content. */
+function inFile<T>(what: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof ImageError) throw new ToolstackError(`${what}: ${error.message}`);
+    throw error;
+  }
+}
