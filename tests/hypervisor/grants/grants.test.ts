@@ -1,0 +1,469 @@
+// Grants between two domains: what may be mapped and copied, with which status it is refused, who holds what meanwhile,
+// and that nothing is left with the mapper afterwards. The walker must find nothing after each test.
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { CONTINUE } from "../../../hypervisor/hypercalls/args.ts";
+import { grantTableOp } from "../../../hypervisor/hypercalls/grant_table_op.ts";
+import { FRAME_SIZE } from "../../../hypervisor/machine/memory.ts";
+import { XEN_EBUSY, XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS, XEN_EPERM, XEN_ESRCH } from "../../../shared/abi/errno.ts";
+import {
+  GNTCOPY_dest_gref,
+  GNTCOPY_source_gref,
+  GNTMAP_contains_pte,
+  GNTMAP_device_map,
+  GNTMAP_host_map,
+  GNTMAP_readonly,
+  GNTST_bad_copy_arg,
+  GNTST_bad_dev_addr,
+  GNTST_bad_domain,
+  GNTST_bad_gntref,
+  GNTST_bad_handle,
+  GNTST_bad_page,
+  GNTST_eagain,
+  GNTST_general_error,
+  GNTST_no_space,
+  GNTST_okay,
+  GNTST_permission_denied,
+  GNTTABOP_cache_flush,
+  GNTTABOP_copy,
+  GNTTABOP_get_version,
+  GNTTABOP_map_grant_ref,
+  GNTTABOP_query_size,
+  GNTTABOP_set_version,
+  GNTTABOP_setup_table,
+  GNTTABOP_swap_grant_ref,
+  GNTTABOP_transfer,
+  GNTTABOP_unmap_and_replace,
+  GNTTABOP_unmap_grant_ref,
+  GnttabCopy,
+  GnttabMapGrantRef,
+  GnttabQuerySize,
+  GnttabSetupTable,
+  GnttabSwapGrantRef,
+  GnttabTransfer,
+  GnttabUnmapAndReplace,
+  GnttabUnmapGrantRef,
+  GTF_accept_transfer,
+  GTF_permit_access,
+  GTF_reading,
+  GTF_readonly,
+  GTF_writing,
+} from "../../../shared/abi/grant_table.ts";
+import { DOMID_SELF } from "../../../shared/abi/xen.ts";
+import type { Mfn, Va } from "../../../shared/brand.ts";
+import { Fixture, type Guest, lo, P, RW } from "../memory/fixture.ts";
+
+const HOST = GNTMAP_host_map;
+const RO = GNTMAP_readonly;
+/** Where a maps things: entry 200 of its level-1 table. */
+const SLOT = 200;
+const AT = SLOT * FRAME_SIZE;
+
+let f: Fixture;
+/** The mapper. */
+let a: Guest;
+/** The granter. */
+let b: Guest;
+
+beforeEach(() => {
+  f = new Fixture();
+  a = f.guest(1);
+  b = f.guest(2);
+  a.domain.grants.grow(1);
+  b.domain.grants.grow(1);
+});
+afterEach(() => f.clean());
+
+/** Writes a grant entry as its domain would. */
+function grant(g: Guest, ref: number, user: number, mfn: number, flags = GTF_permit_access): void {
+  const at = g.domain.grants.frames[0] * FRAME_SIZE + ref * 8;
+  f.memory.view.setUint16(at + 2, user, true);
+  f.memory.view.setUint32(at + 4, mfn, true);
+  f.memory.view.setUint16(at, flags, true);
+}
+const flagsOf = (g: Guest, ref: number): number =>
+  f.memory.view.getUint16(g.domain.grants.frames[0] * FRAME_SIZE + ref * 8, true);
+
+interface Mapped {
+  status: number;
+  handle: number;
+  bus: number;
+}
+
+function map(g: Guest, dom: number, ref: number, flags: number = HOST, addr: number | bigint = AT): Mapped {
+  const { view, va } = f.arg(g);
+  const op = GnttabMapGrantRef.at(view);
+  op.host_addr = BigInt(addr);
+  op.flags = flags;
+  op.ref = ref;
+  op.dom = dom;
+  op.handle = 0xffffffff;
+  expect(f.call(g, grantTableOp, GNTTABOP_map_grant_ref, va, 1)).toBe(0);
+  return { status: op.status, handle: op.handle, bus: op.dev_bus_addr_num };
+}
+
+function unmap(g: Guest, handle: number, addr: number | bigint = AT, bus = 0): number {
+  const { view, va } = f.arg(g);
+  const op = GnttabUnmapGrantRef.at(view);
+  op.host_addr = BigInt(addr);
+  op.dev_bus_addr_num = bus;
+  op.handle = handle;
+  expect(f.call(g, grantTableOp, GNTTABOP_unmap_grant_ref, va, 1)).toBe(0);
+  return op.status;
+}
+
+describe("mapping", () => {
+  it("gives the mapper the frame and marks the entry while it has it", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    const { status, handle, bus } = map(a, 2, 9);
+    expect([status, bus]).toEqual([GNTST_okay, b.p2m[3] * FRAME_SIZE]);
+    expect(flagsOf(b, 9)).toBe(GTF_permit_access | GTF_reading | GTF_writing);
+    expect(f.tlb.access(a.vcpu, AT as Va, true)).toBe(b.p2m[3]);
+    f.clean();
+    expect(unmap(a, handle)).toBe(GNTST_okay);
+    expect(flagsOf(b, 9)).toBe(GTF_permit_access);
+    expect(f.tlb.access(a.vcpu, AT as Va, false)).toBe(-1);
+    expect(unmap(a, handle)).toBe(GNTST_bad_handle);
+  });
+
+  it("read-only gives no writing, and a read-only grant can be mapped in no other way", () => {
+    grant(b, 9, 1, b.p2m[3], GTF_permit_access | GTF_readonly);
+    expect(map(a, 2, 9).status).toBe(GNTST_general_error);
+    expect(flagsOf(b, 9) & (GTF_reading | GTF_writing)).toBe(0);
+    const { status, handle } = map(a, 2, 9, HOST | RO);
+    expect(status).toBe(GNTST_okay);
+    expect(flagsOf(b, 9) & (GTF_reading | GTF_writing)).toBe(GTF_reading);
+    expect(f.tlb.access(a.vcpu, AT as Va, false)).toBe(b.p2m[3]);
+    expect(f.tlb.access(a.vcpu, AT as Va, true)).toBe(-1);
+    expect(unmap(a, handle)).toBe(GNTST_okay);
+  });
+
+  it("is refused without a grant, to another, of bad references and frames, and to bad places", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    expect(map(a, 2, 8).status).toBe(GNTST_general_error);
+    expect(map(a, 2, 512).status).toBe(GNTST_bad_gntref);
+    expect(map(a, 2, 0xffffffff).status).toBe(GNTST_bad_gntref);
+    expect(map(a, 77, 9).status).toBe(GNTST_bad_domain);
+    expect(map(a, 2, 9, RO).status).toBe(GNTST_bad_gntref);
+    const c = f.guest(3);
+    expect(map(c, 2, 9).status).toBe(GNTST_general_error);
+    for (const at of [0x40000000, 0xffff800000000000n, 0x0001000000000000n, -1n])
+      expect(map(a, 2, 9, HOST, at).status).toBe(GNTST_general_error);
+    for (const mfn of [a.p2m[3], 5, 0xfffff, 0xffffffff]) {
+      grant(b, 10, 1, mfn);
+      expect(map(a, 2, 10).status).toBe(GNTST_bad_page);
+    }
+    grant(b, 10, 1, b.l1[0]);
+    expect(map(a, 2, 10).status).toBe(GNTST_general_error);
+    expect(map(a, 2, 10, HOST | RO).status).toBe(GNTST_okay);
+    expect(flagsOf(b, 9)).toBe(GTF_permit_access);
+  });
+
+  it("replaces what was mapped there before", () => {
+    f.update(a, [[a.l1[0], SLOT, lo(a.p2m[3], P | RW)]]);
+    const refs = f.frames.refCount[a.p2m[3]];
+    grant(b, 9, 1, b.p2m[3]);
+    expect(map(a, 2, 9).status).toBe(GNTST_okay);
+    expect(f.frames.refCount[a.p2m[3]]).toBe(refs - 1);
+  });
+
+  it("by the entry's machine address takes only an aligned entry of an own level-1 table", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    const pte = a.l1[0] * FRAME_SIZE + SLOT * 8;
+    const flags = HOST | GNTMAP_contains_pte;
+    for (const at of [pte + 4, b.l1[0] * FRAME_SIZE, a.l2 * FRAME_SIZE, a.p2m[3] * FRAME_SIZE, 2 ** 40])
+      expect(map(a, 2, 9, flags, at).status).toBe(GNTST_general_error);
+    const { status, handle } = map(a, 2, 9, flags | (5 << 16), pte);
+    expect(status).toBe(GNTST_okay);
+    expect(f.entry(a.l1[0], SLOT).flags & 0xe00).toBe(5 << 9);
+    expect(f.tlb.access(a.vcpu, AT as Va, true)).toBe(b.p2m[3]);
+    expect(unmap(a, handle, pte)).toBe(GNTST_okay);
+    expect(f.tlb.access(a.vcpu, AT as Va, false)).toBe(-1);
+  });
+
+  it("of the device kind holds the frame by itself", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    const { handle, bus } = map(a, 2, 9, GNTMAP_device_map | HOST);
+    f.clean();
+    expect(unmap(a, handle, AT, bus + 4096)).toBe(GNTST_bad_dev_addr);
+    expect(unmap(a, handle, AT)).toBe(GNTST_okay);
+    expect(flagsOf(b, 9) & GTF_writing).toBe(GTF_writing);
+    f.clean();
+    expect(unmap(a, handle, 0, bus)).toBe(GNTST_okay);
+    expect(flagsOf(b, 9)).toBe(GTF_permit_access);
+  });
+
+  it("is bounded: by counters of one grant, and by maptrack", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    const handles: number[] = [];
+    for (let i = 0; i < 255; i++) {
+      const { status, handle } = map(a, 2, 9, HOST | RO, (SLOT + i) * FRAME_SIZE);
+      expect(status).toBe(GNTST_okay);
+      handles.push(handle);
+    }
+    expect(new Set(handles).size).toBe(255);
+    expect(map(a, 2, 9, HOST | RO, 100 * FRAME_SIZE).status).toBe(GNTST_general_error);
+    grant(b, 10, 1, b.p2m[4]);
+    for (let i = 0; i < 255; i++) expect(map(a, 2, 10, HOST | RO, AT).status).toBe(GNTST_okay);
+    grant(b, 11, 1, b.p2m[5]);
+    expect([map(a, 2, 11).status, map(a, 2, 11).status, map(a, 2, 11).status]).toEqual([
+      GNTST_okay,
+      GNTST_okay,
+      GNTST_no_space,
+    ]);
+    f.clean();
+    expect(unmap(a, handles[7], (SLOT + 7) * FRAME_SIZE)).toBe(GNTST_okay);
+    expect(map(a, 2, 9, HOST | RO, 100 * FRAME_SIZE).handle).toBe(handles[7]);
+  });
+
+  it("of one's own grant works as any other", () => {
+    grant(a, 9, 1, a.p2m[3]);
+    const { status, handle } = map(a, 1, 9);
+    expect(status).toBe(GNTST_okay);
+    f.clean();
+    expect(unmap(a, handle)).toBe(GNTST_okay);
+  });
+});
+
+describe("a mapped frame", () => {
+  it("cannot become a page table of its owner, nor go to another domain", () => {
+    f.update(b, [[b.l1[0], 3, 0]]);
+    grant(b, 9, 1, b.p2m[3]);
+    const { handle } = map(a, 2, 9);
+    expect(f.ext(b, 0, b.p2m[3])).toBe(-XEN_EINVAL);
+    expect(b.domain.memory.free(b.p2m[3])).toBe(true);
+    expect(f.frames.ownerOf(b.p2m[3])).toBe(2);
+    f.clean();
+    expect(f.tlb.access(a.vcpu, AT as Va, true)).toBe(b.p2m[3]);
+    const free = f.frames.freeFrames;
+    unmap(a, handle);
+    expect(f.frames.freeFrames).toBe(free + 1);
+  });
+
+  it("outlives its owner until it is unmapped", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    const { handle } = map(a, 2, 9);
+    expect(f.destroy(b)).toBe(1);
+    f.clean();
+    expect(f.domains.has(2 as never)).toBe(true);
+    expect(unmap(a, handle)).toBe(GNTST_okay);
+    expect(f.domains.has(2 as never)).toBe(false);
+  });
+
+  it("comes back when its mapper dies", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    map(a, 2, 9);
+    grant(b, 10, 1, b.p2m[4]);
+    map(a, 2, 10, GNTMAP_device_map);
+    const before = f.frames.refCount[b.p2m[3]];
+    expect(f.destroy(a)).toBe(0);
+    expect(f.frames.refCount[b.p2m[3]]).toBe(before - 1);
+    expect([flagsOf(b, 9), flagsOf(b, 10)]).toEqual([GTF_permit_access, GTF_permit_access]);
+  });
+
+  it("whose entry was overwritten stays marked, and cannot be unmapped a second time", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    const { handle } = map(a, 2, 9);
+    const before = f.frames.refCount[b.p2m[3]];
+    f.update(a, [[a.l1[0], SLOT, 0]]);
+    expect(f.frames.refCount[b.p2m[3]]).toBe(before - 1);
+    expect(unmap(a, handle)).toBe(GNTST_general_error);
+    expect(flagsOf(b, 9) & GTF_writing).toBe(GTF_writing);
+    f.clean();
+  });
+
+  it("cannot be mapped elsewhere, nor more widely, by mmu_update", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    map(a, 2, 9, HOST | RO);
+    expect(f.update(a, [[a.l1[0], SLOT, lo(b.p2m[3], P | RW)]]).error).toBe(-XEN_EBUSY);
+    expect(f.update(a, [[a.l1[0], SLOT + 1, lo(b.p2m[3], P)]]).error).toBe(-XEN_EBUSY);
+    expect(f.ext(a, 16, b.p2m[3])).toBe(-XEN_EINVAL);
+  });
+});
+
+it("unmap_and_replace moves another entry into the place", () => {
+  grant(b, 9, 1, b.p2m[3]);
+  const { handle } = map(a, 2, 9);
+  const refs = f.frames.refCount[a.p2m[5]];
+  const { view, va } = f.arg(a);
+  const replace = (address: number): number => {
+    const op = GnttabUnmapAndReplace.at(view);
+    op.host_addr_num = AT;
+    op.new_addr_num = address;
+    op.handle = handle;
+    expect(f.call(a, grantTableOp, GNTTABOP_unmap_and_replace, va, 1)).toBe(0);
+    return op.status;
+  };
+  expect(replace(0x7000000)).toBe(GNTST_general_error);
+  expect(replace(AT)).toBe(GNTST_general_error);
+  expect(replace(5 * FRAME_SIZE)).toBe(GNTST_okay);
+  expect(f.entry(a.l1[0], SLOT).mfn).toBe(a.p2m[5]);
+  expect(f.entry(a.l1[0], 5).flags).toBe(0);
+  expect(f.frames.refCount[a.p2m[5]]).toBe(refs);
+});
+
+describe("copying", () => {
+  function copy(
+    g: Guest,
+    from: [number, number, number],
+    to: [number, number, number],
+    len: number,
+    flags: number,
+  ): number {
+    const { view, va } = f.arg(g);
+    const op = GnttabCopy.at(view);
+    for (const [side, [domid, frame, offset]] of [
+      [op.source, from],
+      [op.dest, to],
+    ] as const) {
+      side.gmfn_num = frame;
+      side.domid = domid;
+      side.offset = offset;
+    }
+    op.len = len;
+    op.flags = flags;
+    expect(f.call(g, grantTableOp, GNTTABOP_copy, va, 1)).toBe(0);
+    return op.status;
+  }
+
+  it("reads granted frames and writes to them, and leaves no mark", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    f.memory.frame(b.p2m[3]).fill(7, 100, 200);
+    expect(copy(a, [2, 9, 100], [DOMID_SELF, a.p2m[3], 4000], 96, GNTCOPY_source_gref)).toBe(GNTST_okay);
+    expect(f.memory.frame(a.p2m[3])[4095]).toBe(7);
+    expect(copy(a, [DOMID_SELF, a.p2m[3], 4000], [2, 9, 0], 10, GNTCOPY_dest_gref)).toBe(GNTST_okay);
+    expect(f.memory.frame(b.p2m[3])[9]).toBe(7);
+    expect(flagsOf(b, 9)).toBe(GTF_permit_access);
+  });
+
+  it("is refused where a mapping would be, beyond a page's end, and to tables", () => {
+    grant(b, 9, 1, b.p2m[3], GTF_permit_access | GTF_readonly);
+    grant(b, 10, 1, b.l1[0]);
+    const own: [number, number, number] = [DOMID_SELF, a.p2m[3], 0];
+    expect(copy(a, own, [2, 9, 0], 1, GNTCOPY_dest_gref)).toBe(GNTST_general_error);
+    expect(copy(a, own, [2, 10, 0], 1, GNTCOPY_dest_gref)).toBe(GNTST_general_error);
+    expect(copy(a, own, [DOMID_SELF, a.l1[0], 0], 1, 0)).toBe(GNTST_general_error);
+    expect(copy(a, own, [DOMID_SELF, b.p2m[3], 0], 1, 0)).toBe(GNTST_bad_page);
+    expect(copy(a, [2, b.p2m[3], 0], own, 1, 0)).toBe(GNTST_permission_denied);
+    expect(copy(a, [1, a.p2m[3], 0], own, 1, 0)).toBe(GNTST_permission_denied);
+    expect(copy(a, [2, 600, 0], own, 1, GNTCOPY_source_gref)).toBe(GNTST_bad_gntref);
+    expect(copy(a, [66, 9, 0], own, 1, GNTCOPY_source_gref)).toBe(GNTST_bad_domain);
+    expect(copy(a, [2, 9, 4090], own, 7, GNTCOPY_source_gref)).toBe(GNTST_bad_copy_arg);
+    expect(copy(a, [2, 9, 0], [DOMID_SELF, a.p2m[3], 65535], 1, GNTCOPY_source_gref)).toBe(GNTST_bad_copy_arg);
+    expect([flagsOf(b, 9), flagsOf(b, 10)]).toEqual([GTF_permit_access | GTF_readonly, GTF_permit_access]);
+  });
+});
+
+it("transfer gives a frame that is in no other use to a domain that accepts one", () => {
+  const transfer = (mfn: number, domid: number, ref: number): number => {
+    const { view, va } = f.arg(a);
+    const op = GnttabTransfer.at(view);
+    op.mfn_num = mfn;
+    op.domid = domid;
+    op.ref = ref;
+    expect(f.call(a, grantTableOp, GNTTABOP_transfer, va, 1)).toBe(0);
+    return op.status;
+  };
+  grant(b, 9, 1, 0x1234, GTF_accept_transfer);
+  b.domain.memory.maxPages++;
+  expect(transfer(a.p2m[3], 2, 9)).toBe(GNTST_bad_page); // Still mapped.
+  expect(transfer(b.p2m[3], 2, 9)).toBe(GNTST_bad_page);
+  f.update(a, [[a.l1[0], 3, 0]]);
+  f.memory.frame(a.p2m[3])[0] = 0x42;
+  expect(transfer(a.p2m[3], 2, 9)).toBe(GNTST_okay);
+  expect([flagsOf(b, 9), f.frames.ownerOf(a.p2m[3])]).toEqual([GTF_accept_transfer | 12, 2]);
+  expect(f.memory.frame(a.p2m[3])[0]).toBe(0x42);
+  expect([a.domain.memory.totPages, b.domain.memory.totPages]).toEqual([63, 65]);
+  f.update(a, [[a.l1[0], 4, 0]]);
+  expect(transfer(a.p2m[4], 2, 9)).toBe(GNTST_general_error); // As in Xen, the frame is lost to its owner all the same.
+  expect(a.domain.memory.totPages).toBe(62);
+});
+
+describe("the table", () => {
+  const setup = (g: Guest, frames: number, dom: number = DOMID_SELF): [number, number] => {
+    const { view, va } = f.arg(g);
+    const op = GnttabSetupTable.at(view);
+    op.dom = dom;
+    op.nr_frames = frames;
+    op.frame_list_num = va + 512;
+    return [f.call(g, grantTableOp, GNTTABOP_setup_table, va, 1), op.status];
+  };
+
+  it("grows up to its limit, and its frames can be mapped by their domain", () => {
+    expect(setup(a, 3)).toEqual([0, GNTST_okay]);
+    const { view, va } = f.arg(a);
+    const mfn = Number(view.getBigUint64(512 + 16, true)) as Mfn;
+    expect(mfn).toBe(a.domain.grants.frames[2]);
+    expect(f.update(a, [[a.l1[0], SLOT, lo(mfn, P | RW)]]).error).toBe(0);
+    expect(f.update(b, [[b.l1[0], SLOT, lo(mfn, P)]]).error).toBe(-XEN_EBUSY);
+    expect(setup(a, 5)).toEqual([0, GNTST_general_error]);
+    expect(setup(a, 1, 2)).toEqual([0, GNTST_permission_denied]);
+    expect(setup(a, 1, 9)).toEqual([0, GNTST_bad_domain]);
+    expect(setup(f.guest(0, true), 1, 2)).toEqual([0, GNTST_okay]);
+    expect(f.call(a, grantTableOp, GNTTABOP_setup_table, va, 2)).toBe(-XEN_EINVAL);
+    expect(f.call(a, grantTableOp, GNTTABOP_setup_table, 0x7fffffffffffn, 1)).toBe(-XEN_EFAULT);
+  });
+
+  it("tells its size and version, and knows version 1 only", () => {
+    const { view, va } = f.arg(a);
+    const op = GnttabQuerySize.at(view);
+    op.dom = DOMID_SELF;
+    expect(f.call(a, grantTableOp, GNTTABOP_query_size, va, 1)).toBe(0);
+    expect([op.nr_frames, op.max_nr_frames, op.status]).toEqual([1, 4, GNTST_okay]);
+    const version = (v: number): number => {
+      view.setUint32(0, v, true);
+      const result = f.call(a, grantTableOp, GNTTABOP_set_version, va, 1);
+      expect(view.getUint32(0, true)).toBe(1);
+      return result;
+    };
+    expect([version(1), version(2), version(3)]).toEqual([0, -XEN_ENOSYS, -XEN_EINVAL]);
+    const getVersion = (dom: number): number => {
+      view.setUint16(0, dom, true);
+      return f.call(a, grantTableOp, GNTTABOP_get_version, va, 1);
+    };
+    expect([getVersion(1), getVersion(2), getVersion(5)]).toEqual([0, -XEN_EPERM, -XEN_ESRCH]);
+    expect(f.call(a, grantTableOp, GNTTABOP_cache_flush, va, 1)).toBe(-XEN_ENOSYS);
+    expect(f.call(a, grantTableOp, 99, va, 1)).toBe(-XEN_ENOSYS);
+    expect(f.call(a, grantTableOp, 0x1000, va, 1)).toBe(-XEN_EINVAL);
+    expect(f.call(a, grantTableOp, GNTTABOP_map_grant_ref, va, 0x80000000)).toBe(-XEN_EINVAL);
+  });
+
+  it("swaps entries that are not in use", () => {
+    const swap = (x: number, y: number): number => {
+      const { view, va } = f.arg(b);
+      const op = GnttabSwapGrantRef.at(view);
+      op.ref_a = x;
+      op.ref_b = y;
+      expect(f.call(b, grantTableOp, GNTTABOP_swap_grant_ref, va, 1)).toBe(0);
+      return op.status;
+    };
+    grant(b, 9, 1, b.p2m[3]);
+    expect(swap(9, 20)).toBe(GNTST_okay);
+    expect([flagsOf(b, 9), flagsOf(b, 20)]).toEqual([0, GTF_permit_access]);
+    const { handle } = map(a, 2, 20);
+    expect(swap(9, 20)).toBe(GNTST_eagain);
+    expect(swap(9, 512)).toBe(GNTST_bad_gntref);
+    unmap(a, handle);
+  });
+});
+
+it("a long batch is continued where it stopped, and one that cannot be read stops", () => {
+  grant(b, 9, 1, b.p2m[3]);
+  const { view, va } = f.arg(a);
+  for (let i = 0; i < 100; i++) {
+    const op = GnttabMapGrantRef.at(view, i * 32);
+    op.host_addr_num = (SLOT + i) * FRAME_SIZE;
+    op.flags = HOST | RO;
+    op.ref = 9;
+    op.dom = 2;
+  }
+  f.preempt = true;
+  const args = f.args(GNTTABOP_map_grant_ref, va, 100);
+  expect(grantTableOp(f.hv, a.vcpu, args)).toBe(CONTINUE);
+  expect([args.num(1), args.num(2)]).toEqual([va + 64 * 32, 36]);
+  f.preempt = false;
+  expect(grantTableOp(f.hv, a.vcpu, args)).toBe(0);
+  expect(f.entry(a.l1[0], SLOT + 99).mfn).toBe(b.p2m[3]);
+  expect(f.call(a, grantTableOp, GNTTABOP_unmap_grant_ref, 0x5000000, 1)).toBe(-XEN_EFAULT);
+  expect(f.call(a, grantTableOp, GNTTABOP_unmap_grant_ref, 0x7fffffff0000n, 0x7fffffff)).toBe(-XEN_EFAULT);
+});
