@@ -35,7 +35,7 @@ export interface EventPort {
   take(): boolean;
   /** Waits for an event and takes it; false when `timeoutNs` passed first or the port was closed. */
   wait(timeoutNs?: number): Task<boolean>;
-  /** Called at each event, from the kernel's main loop, outside any thread: must be short and not throw. */
+  /** Called at each event, from the kernel's main loop, outside any thread: short. What it throws is logged. */
   onEvent: (() => void) | undefined;
   /** EVTCHNOP_send. Throws XenError, as when the port was closed by the other side's end (EINVAL). */
   notify(): void;
@@ -48,10 +48,15 @@ export class Events {
   readonly #flags: Uint8Array;
   readonly #words: Int32Array;
   readonly #ports = new Map<number, Bound>();
+  readonly #report: (port: Port, error: unknown) => void;
 
-  /** `sharedInfo` is the bytes of the shared_info page; the kernel runs on vcpu 0. */
-  constructor(xen: Xen, sharedInfo: Uint8Array<SharedArrayBuffer>) {
+  /**
+   * `sharedInfo` is the bytes of the shared_info page; the kernel runs on vcpu 0. `report` is told what a port's `onEvent`
+   * threw.
+   */
+  constructor(xen: Xen, sharedInfo: Uint8Array<SharedArrayBuffer>, report: (port: Port, error: unknown) => void) {
     this.#xen = xen;
+    this.#report = report;
     this.#flags = sharedInfo;
     this.#words = new Int32Array(sharedInfo.buffer, sharedInfo.byteOffset, 1024);
     // Every port is masked until it is bound here; an event that came before stays pending.
@@ -149,7 +154,12 @@ export class Events {
       const lowest = bits & -bits;
       bits &= bits - 1;
       Atomics.and(this.#words, at, ~lowest);
-      this.#ports.get(index * 32 + 31 - Math.clz32(lowest))?.fire();
+      const bound = this.#ports.get(index * 32 + 31 - Math.clz32(lowest));
+      try {
+        bound?.fire();
+      } catch (error) {
+        this.#report(bound!.port, error);
+      }
     }
   }
 
@@ -186,8 +196,8 @@ class Bound implements EventPort {
 
   fire(): void {
     this.#fired = true;
-    this.onEvent?.();
     this.queue.wakeAll();
+    this.onEvent?.();
   }
 
   take(): boolean {

@@ -6,6 +6,7 @@
 // the earliest deadline and block; the upcall that ends the block is delivered at the yield, to a handler that dispatches.
 
 import { SHUTDOWN_poweroff } from "../../shared/abi/sched.ts";
+import { VCPUOP_stop_periodic_timer } from "../../shared/abi/vcpu.ts";
 import { DOMID_SELF, SIF_INITDOMAIN, StartInfo, VIRQ_TIMER } from "../../shared/abi/xen.ts";
 import type { DomId, Mfn, Pfn, Va } from "../../shared/brand.ts";
 import type { KernelCode, KernelCpu, KernelMain } from "../../shared/kernel.ts";
@@ -56,13 +57,15 @@ export class Kernel {
       () => this.clock.systemTimeNs(),
       (thread, error) => this.log(`thread ${thread.name}: ${describe(error)}`),
     );
-    this.events = new Events(this.xen, shared);
+    this.events = new Events(this.xen, shared, (port, error) => this.log(`event ${port}: ${describe(error)}`));
     this.grants = new Grants(this.xen, this.window, this.pages);
     this.xen.setCallbacks(
       cpu.entry(() => this.#upcall()),
       cpu.entry(() => failsafe()),
       0,
     );
+    // Ticks that nobody asked for would keep an idle machine awake.
+    this.xen.vcpuOp(VCPUOP_stop_periodic_timer, 0, 0);
     this.events.bindVirq(VIRQ_TIMER);
     this.#host = this.startInfo.flags & SIF_INITDOMAIN ? new Host(this) : undefined;
   }

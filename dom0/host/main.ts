@@ -1,0 +1,114 @@
+// The main thread of `npm start`: the machine's device hardware. Parses the command line, hands memory and options to the
+// worker (worker.ts), which runs the machine, and serves its devices. Watches that the worker still answers, and ends the
+// process with the status that dom0 gave, the terminal restored. Started by scripts/start.mjs.
+
+import { closeSync, mkdirSync, openSync, readFileSync, write } from "node:fs";
+import { join } from "node:path";
+import type { Worker } from "node:worker_threads";
+import { DeviceHost } from "./devices.ts";
+import { NodeFiles } from "./files.ts";
+import { type HostOptions, parseOptions } from "./options.ts";
+import { NodeTerminal } from "./terminal.ts";
+
+/** What the worker tells the main thread. "ring" is the doorbell. */
+export type FromWorker = "ring" | { readonly log: string } | { readonly ended: number; readonly message: string };
+/** What the worker is told, once. */
+export interface ToWorker {
+  readonly memory: WebAssembly.Memory;
+  readonly options: HostOptions;
+}
+
+/** How often the watchdog looks, and how many looks without a sign of life are too many. */
+const WATCH_MS = 2500;
+const WATCH_LIMIT = 4;
+
+/** `worker` was started, and loads its modules, while this module was loaded. `root` is the project's folder. */
+export async function main(worker: Worker, args: readonly string[], root: string): Promise<void> {
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+  const options = await parseOptions(args, version);
+  if ("message" in options) {
+    (options.status === 0 ? process.stdout : process.stderr).write(`${options.message}\n`, () =>
+      process.exit(options.status),
+    );
+    return;
+  }
+  const pages = options.memoryMiB * 16;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const terminal = new NodeTerminal();
+  const logs = options.logDir === undefined ? undefined : new Logs(options.logDir);
+  const leave = (status: number): void => {
+    logs?.close();
+    // Output written before is on its way; the empty write ends after it.
+    process.stdout.write("", () => process.exit(status));
+  };
+  const devices = new DeviceHost(memory, {
+    files: new NodeFiles(),
+    terminal,
+    config: { version, logs: logs !== undefined },
+    log: logs === undefined ? undefined : (name, bytes) => logs.append(name, bytes),
+    exit: leave,
+  });
+  const fail = (message: string): void => {
+    terminal.restore();
+    process.stderr.write(`${message}\n`);
+    leave(1);
+  };
+  worker.on("message", (message: FromWorker) => {
+    if (message === "ring") devices.serve();
+    else if ("log" in message) logs?.append("hypervisor", Buffer.from(message.log)).catch(() => {});
+    else if (message.ended === 0) leave(0);
+    else fail(message.message);
+  });
+  worker.on("error", (error) => fail(`the machine has failed: ${error.stack ?? error}`));
+  for (const [signal, number] of [
+    ["SIGTERM", 15],
+    ["SIGHUP", 1],
+    ["SIGINT", 2],
+  ] as const)
+    process.on(signal, () => process.exit(128 + number));
+  watch(devices, terminal);
+  worker.postMessage({ memory, options } satisfies ToWorker);
+}
+
+/** Says so when the machine neither sleeps nor turns its main loop any more, and lets Ctrl-C end it then. */
+function watch(devices: DeviceHost, terminal: NodeTerminal): void {
+  let last = -1;
+  let misses = 0;
+  setInterval(() => {
+    const { heartbeat, running } = devices.pulse();
+    const alive = !running || heartbeat !== last;
+    last = heartbeat;
+    misses = alive ? 0 : misses + 1;
+    if (misses === WATCH_LIMIT) {
+      process.stderr.write("the machine has not answered for 10 seconds; Ctrl-C ends it\r\n");
+      terminal.interrupt = () => process.exit(130);
+    } else if (alive) terminal.interrupt = undefined;
+  }, WATCH_MS).unref();
+}
+
+/** Logs by name in one folder. */
+class Logs {
+  readonly #dir: string;
+  readonly #fds = new Map<string, number>();
+
+  constructor(dir: string) {
+    mkdirSync(dir, { recursive: true });
+    this.#dir = dir;
+  }
+
+  append(name: string, bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let fd = this.#fds.get(name);
+      if (fd === undefined) {
+        fd = openSync(join(this.#dir, `${name}.log`), "a");
+        this.#fds.set(name, fd);
+      }
+      write(fd, bytes, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  close(): void {
+    for (const fd of this.#fds.values()) closeSync(fd);
+    this.#fds.clear();
+  }
+}

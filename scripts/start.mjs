@@ -1,0 +1,14 @@
+// `npm start`: starts the machine's worker first, so that its modules load while the main thread's do, then the main thread's
+// part (dom0/host/main.ts). Plain JavaScript, so that nothing need be compiled before it runs.
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { compiled } from "./modules.mjs";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+process.setSourceMapsEnabled(true);
+const urls = await compiled(root, ["dom0/host/worker", "dom0/host/main"]);
+const worker = new Worker(urls ? new URL(urls[0]) : new URL("./worker.mjs", import.meta.url));
+if (!urls) (await import("tsx/esm/api")).register();
+const { main } = await import(urls ? urls[1] : "../dom0/host/main.ts");
+await main(worker, process.argv.slice(2), root);
