@@ -1,0 +1,293 @@
+// Random operations, valid and hostile, from several domains at once: page tables, pins, base pointers, descriptors,
+// reservations, grants, direct stores, and plain loads and stores through a translation cache that nobody flushes but the
+// hypervisor. `run` gives what the walker over page types finds after a step, with the seed that led there. Used by the
+// property test (a few thousand steps) and by the slow suite (many more).
+
+import { setGdt, updateDescriptor } from "../../../hypervisor/hypercalls/descriptors.ts";
+import { grantTableOp } from "../../../hypervisor/hypercalls/grant_table_op.ts";
+import { memoryOp } from "../../../hypervisor/hypercalls/memory_op.ts";
+import { mmuUpdate } from "../../../hypervisor/hypercalls/mmu_update.ts";
+import { mmuextOp } from "../../../hypervisor/hypercalls/mmuext_op.ts";
+import { updateVaMapping, updateVaMappingOtherdomain } from "../../../hypervisor/hypercalls/update_va_mapping.ts";
+import { CpuLayout, Reg } from "../../../hypervisor/machine/cpu_state.ts";
+import { FRAME_SIZE } from "../../../hypervisor/machine/memory.ts";
+import { Exit } from "../../../hypervisor/machine/processor.ts";
+import { DOMID_IO, DOMID_SELF, DOMID_XEN } from "../../../shared/abi/xen.ts";
+import type { Mfn, Va } from "../../../shared/brand.ts";
+import { Fixture, type Guest, lo } from "./fixture.ts";
+
+const PAGES = 40;
+/** The window through which arguments are passed: level-4 slot 511, out of reach of the random operations. */
+const WINDOW = 511 * 2 ** 39;
+
+export class Chaos {
+  readonly f = new Fixture(4);
+  readonly #guests: Guest[] = [];
+  readonly #handles: number[] = [];
+  #state: number;
+  #nextId = 3;
+  /** Operations by name and whether they succeeded, to see that both kinds occur. */
+  readonly counts = new Map<string, number>();
+
+  constructor(seed: number) {
+    this.#state = seed | 1;
+    for (const id of [0, 1, 2]) this.#add(id);
+  }
+
+  /** Does `steps` steps; the findings of the first one after which something is wrong, or none. */
+  run(steps: number): string[] {
+    for (let i = 0; i < steps; i++) {
+      const name = this.#step();
+      const found = this.f.checker.check();
+      if (found.length > 0) return [`step ${i}, ${name}`, ...found];
+    }
+    return [];
+  }
+
+  #add(id: number): void {
+    const g = this.f.guest(id, id === 0, PAGES);
+    const { domain } = g;
+    domain.memory.maxPages = PAGES + 20;
+    domain.grants.grow(1);
+    domain.vmAssist = 1 << 2;
+    // The window's own tables, and the argument page at its end.
+    const tables = [0, 1, 2, 3].map(() => domain.memory.alloc() as Mfn);
+    for (let i = 0; i < 3; i++) this.f.poke(tables[i], 0, tables[i + 1], 7);
+    this.f.mm.setEntry(4, g.l4 * 1024 + 511 * 2, lo(tables[0], 7), 0, domain.id);
+    g.p2m.push(tables[3]);
+    g.argPage = g.p2m.length - 1;
+    this.#guests.push(g);
+  }
+
+  #random(n: number): number {
+    let x = this.#state;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#state = x;
+    return (x >>> 0) % n;
+  }
+
+  #pick<T>(of: readonly T[]): T {
+    return of[this.#random(of.length)];
+  }
+
+  /** A frame number: mostly one of the domains', sometimes nonsense. */
+  #mfn(g: Guest): number {
+    const kind = this.#random(20);
+    if (kind < 13) return g.p2m[this.#random(PAGES)];
+    if (kind < 15) return this.#pick([g.l1[0], g.l2, g.l3, g.l4]);
+    if (kind < 18) return this.#pick(this.#guests).p2m[this.#random(PAGES)];
+    if (kind < 19) return this.#pick([g.domain.grants.frames[0], this.f.frames.m2p.firstFrame, 1]);
+    return this.#pick([0, this.f.frames.totalFrames - 1 - this.#random(50), this.f.frames.totalFrames, 0xfffff]);
+  }
+
+  #entryLo(g: Guest): number {
+    const flags = this.#pick([0, 1, 3, 7, 5, 7, 3, 0x63, 0x103, 0x83, 0xe03]);
+    return lo(this.#mfn(g), flags);
+  }
+
+  #index(): number {
+    return this.#pick([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 30, 36, 37, 38, 39, 200, 201, 256, 258, 300, 510]);
+  }
+
+  #address(): number {
+    return this.#pick([0, 1, 2, 3, 4, 5, 6, 30, 36, 37, 38, 39, 200, 201, 512, 4096]) * FRAME_SIZE;
+  }
+
+  /** The argument window, whatever the guest has made of its tables. */
+  #args(g: Guest): { view: DataView; va: bigint } {
+    const cr3 = g.vcpu.cpu.field(CpuLayout.cr3);
+    if (cr3 !== g.l4) this.f.mm.setGuestTable(g.vcpu, g.l4, false);
+    const view = new DataView(this.f.memory.u8.buffer, g.p2m[g.argPage] * FRAME_SIZE, FRAME_SIZE);
+    return { view, va: 0xffff000000000000n | BigInt(WINDOW) };
+  }
+
+  #step(): string {
+    const g = this.#pick(this.#guests);
+    const ops = [
+      this.#update,
+      this.#update,
+      this.#update,
+      this.#updateVa,
+      this.#ext,
+      this.#ext,
+      this.#touch,
+      this.#touch,
+      this.#reservation,
+      this.#grant,
+      this.#grant,
+      this.#copyOrTransfer,
+      this.#descriptors,
+      this.#directStore,
+      this.#remake,
+    ];
+    const op = this.#pick(ops);
+    const [name, result] = op.call(this, g);
+    const key = `${name} ${result < 0 ? "refused" : "done"}`;
+    this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
+    return `${name} by d${g.domain.id} gave ${result}`;
+  }
+
+  #update(g: Guest): [string, number] {
+    const { view, va } = this.#args(g);
+    const count = 1 + this.#random(3);
+    for (let i = 0; i < count; i++) {
+      const table = this.#random(3) ? this.#pick([g.l1[0], g.l2, g.l3, g.l4]) : this.#mfn(g);
+      const command = this.#pick([0, 0, 0, 0, 2, 3, 1, 5]);
+      view.setBigUint64(i * 16, BigInt(table) * 4096n + BigInt(this.#index() * 8 + command), true);
+      view.setUint32(i * 16 + 8, this.#entryLo(g), true);
+      view.setUint32(i * 16 + 12, this.#pick([0, 0, 0, 0x80000000, 1 << 20, 1]), true);
+    }
+    const others = this.#pick([1, 2, DOMID_IO, DOMID_XEN, 77]);
+    const foreign = this.#random(4) ? DOMID_SELF : others | (this.#random(3) ? 0 : 2 << 16);
+    return ["mmu_update", this.f.call(g, mmuUpdate, va, count, 0, foreign)];
+  }
+
+  #updateVa(g: Guest): [string, number] {
+    this.#args(g);
+    const value = BigInt(this.#entryLo(g)) | (BigInt(this.#pick([0, 0x80000000])) << 32n);
+    const flags = this.#pick([0, 1, 2, 5, 6]);
+    if (this.#random(3)) return ["update_va_mapping", this.f.call(g, updateVaMapping, this.#address(), value, flags)];
+    const other = this.#pick([1, 2, DOMID_IO]);
+    return ["update_va_other", this.f.call(g, updateVaMappingOtherdomain, this.#address(), value, flags, other)];
+  }
+
+  #ext(g: Guest): [string, number] {
+    const { view, va } = this.#args(g);
+    const command = this.#pick([0, 1, 2, 3, 4, 4, 5, 15, 15, 6, 7, 13, 16, 17]);
+    const mfn = this.#mfn(g);
+    if (command === 4 && mfn === g.l4) return ["skip", 0]; // The window's tables hang on this pin.
+    view.setUint32(0, command, true);
+    view.setBigUint64(8, BigInt(mfn), true);
+    view.setBigUint64(16, BigInt(this.#mfn(g)), true);
+    return [`mmuext_op ${command}`, this.f.call(g, mmuextOp, va, 1, 0, this.#random(8) ? DOMID_SELF : 2)];
+  }
+
+  /** A load or store by the guest's own code: what it may write, it fills with entries of its liking. */
+  #touch(g: Guest): [string, number] {
+    const write = this.#random(2) === 1;
+    const mfn = this.f.tlb.access(g.vcpu, this.#address() as Va, write);
+    if (mfn === -1) return ["touch", -1];
+    if (write) {
+      const at = mfn * 1024 + this.#index() * 2;
+      this.f.memory.u32[at] = this.#entryLo(g);
+      this.f.memory.u32[at + 1] = 0;
+    }
+    return ["touch", 0];
+  }
+
+  #reservation(g: Guest): [string, number] {
+    const { view, va } = this.#args(g);
+    const command = this.#pick([0, 1, 1, 6, 11]);
+    view.setBigUint64(512, BigInt(this.#mfn(g)), true);
+    view.setBigUint64(520, BigInt(this.#random(100)), true);
+    const count = command === 11 ? 1 : 1 + this.#random(2);
+    for (const [base, list] of [
+      [0, 512n],
+      [32, 520n],
+    ] as const) {
+      view.setBigUint64(base, va + list, true);
+      view.setBigUint64(base + 8, BigInt(count), true);
+      view.setUint32(base + 16, command === 11 ? 0 : this.#pick([0, 0, 1]), true);
+      view.setUint32(base + 20, 0, true);
+      view.setUint16(base + 24, DOMID_SELF, true);
+    }
+    view.setBigUint64(64, 0n, true);
+    const result = this.f.call(g, memoryOp, command, va);
+    const mfn = Number(view.getBigUint64(512, true));
+    // What it got takes the place of one of its pages in our list, so that it is used.
+    if ((command === 0 || command === 6) && result > 0 && mfn < this.f.frames.totalFrames)
+      g.p2m[this.#random(PAGES - 4)] = mfn as Mfn;
+    return [`memory_op ${command}`, command === 11 ? result : result - 1];
+  }
+
+  #grant(g: Guest): [string, number] {
+    const { view, va } = this.#args(g);
+    const other = this.#pick(this.#guests);
+    const ref = 8 + this.#random(6);
+    if (this.#random(3) === 0) {
+      const at = g.domain.grants.frames[0] * FRAME_SIZE + ref * 8;
+      this.f.memory.view.setUint16(at + 2, this.#pick(this.#guests).domain.id, true);
+      this.f.memory.view.setUint32(at + 4, this.#mfn(g), true);
+      this.f.memory.view.setUint16(at, this.#pick([0, 1, 1, 5, 2, 9]), true);
+      return ["grant", 0];
+    }
+    const pte = this.#random(4) === 0;
+    const address = pte ? this.#mfn(g) * FRAME_SIZE + this.#index() * 8 : this.#address();
+    view.setBigUint64(0, BigInt(address), true);
+    if (this.#random(2)) {
+      view.setUint32(8, this.#pick([2, 2, 6, 1, 3, 7, 4]) | (pte ? 16 : 0), true);
+      view.setUint32(12, ref, true);
+      view.setUint16(16, other.domain.id, true);
+      this.f.call(g, grantTableOp, 0, va, 1);
+      const status = view.getInt16(18, true);
+      if (status === 0) this.#handles.push(view.getUint32(20, true));
+      return ["map", status];
+    }
+    const replace = this.#random(4) === 0;
+    view.setBigUint64(8, BigInt(this.#random(3) ? 0 : replace ? this.#address() : this.#mfn(g) * FRAME_SIZE), true);
+    view.setUint32(16, this.#handles.length && this.#random(5) ? this.#pick(this.#handles) : this.#random(600), true);
+    this.f.call(g, grantTableOp, replace ? 7 : 1, va, 1);
+    return [replace ? "unmap_and_replace" : "unmap", view.getInt16(20, true)];
+  }
+
+  #copyOrTransfer(g: Guest): [string, number] {
+    const { view, va } = this.#args(g);
+    const other = this.#pick(this.#guests).domain.id;
+    const ref = BigInt(8 + this.#random(6));
+    if (this.#random(3) === 0) {
+      view.setBigUint64(0, BigInt(this.#mfn(g)), true);
+      view.setUint16(8, other, true);
+      view.setUint32(12, Number(ref), true);
+      this.f.call(g, grantTableOp, 4, va, 1);
+      return ["transfer", view.getInt16(16, true)];
+    }
+    const flags = this.#random(4);
+    view.setBigUint64(0, flags & 1 ? ref : BigInt(this.#mfn(g)), true);
+    view.setUint16(8, flags & 1 ? other : DOMID_SELF, true);
+    view.setUint16(10, this.#random(5000), true);
+    view.setBigUint64(16, flags & 2 ? ref : BigInt(this.#mfn(g)), true);
+    view.setUint16(24, flags & 2 ? other : DOMID_SELF, true);
+    view.setUint16(26, this.#random(4096), true);
+    view.setUint16(32, this.#random(100), true);
+    view.setUint16(34, flags, true);
+    this.f.call(g, grantTableOp, 5, va, 1);
+    return ["copy", view.getInt16(36, true)];
+  }
+
+  #descriptors(g: Guest): [string, number] {
+    const { view, va } = this.#args(g);
+    if (this.#random(2)) {
+      const value = BigInt(this.#random(0xffff)) | (BigInt(this.#pick([0x8900, 0xaf9b00, 0x8c00, 0])) << 32n);
+      const at = BigInt(this.#mfn(g)) * 4096n + BigInt(this.#index() * 8);
+      return ["update_descriptor", this.f.call(g, updateDescriptor, at, value)];
+    }
+    const count = this.#random(3);
+    for (let i = 0; i < count; i++) view.setBigUint64(i * 8, BigInt(this.#mfn(g)), true);
+    return ["set_gdt", this.f.call(g, setGdt, va, count * 512)];
+  }
+
+  #directStore(g: Guest): [string, number] {
+    this.#args(g);
+    const { cpu } = g.vcpu;
+    cpu.setField(CpuLayout.errorCode, 7);
+    cpu.setField(CpuLayout.vector, 14);
+    cpu.setNum(Reg.CR2, this.#address() + this.#index() * 8);
+    this.f.stepper.store = (words) => {
+      words[this.#index() * 2] = this.#entryLo(g);
+      if (this.#random(10) === 0) words[this.#index() * 2] = 3;
+      return Exit.Budget;
+    };
+    return ["direct store", this.f.mm.handlePageFault(g.vcpu) ? 0 : -1];
+  }
+
+  /** Now and then a domain that is not dom0 dies, and another one comes. */
+  #remake(g: Guest): [string, number] {
+    if (g.domain.id === 0 || this.#random(6)) return ["idle", 0];
+    this.f.destroy(g);
+    this.#guests.splice(this.#guests.indexOf(g), 1);
+    this.#add(this.#nextId++);
+    return ["destroy", 0];
+  }
+}
