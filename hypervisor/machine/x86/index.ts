@@ -1,20 +1,294 @@
-// The x86-64 processor: runs user-level 64-bit machine code until something concerns the hypervisor.
+// The x86-64 processor: runs user-level 64-bit machine code until something concerns the hypervisor (processor.ts, the
+// contract). Instructions are described once (describe.ts, instructions/), decoded into records kept per frame
+// (decode.ts, code_cache.ts) and run by an interpreter emitted as WebAssembly (loop.ts, functions.ts). This file puts
+// these together, runs slices to an exact number of instructions, and turns what ends them into an Exit.
+// Left out: 32-bit compatibility mode, AVX.
 
 import type { Mfn, Va } from "../../../shared/brand.ts";
-import type { CpuState } from "../cpu_state.ts";
+import { CpuLayout, type CpuState, canonical, Reg } from "../cpu_state.ts";
 import type { MachineMemory } from "../memory.ts";
-import type { Exit, Processor, ProcessorHost, Tlb } from "../processor.ts";
-import type { PageWalker } from "../walk.ts";
+import { Exit, type Processor, type ProcessorHost, type Tlb } from "../processor.ts";
+import { CODE_BITS, CODE_ENTRY, DATA_BITS, DATA_ENTRY, SoftTlb } from "../tlb.ts";
+import { Access, type PageWalker } from "../walk.ts";
+import { CodeCache } from "./code_cache.ts";
+import { Decoder } from "./decode.ts";
+import { instruction } from "./describe.ts";
+import { disassembleSoon } from "./disassemble.ts";
+import { FunctionTable } from "./functions.ts";
+import { HostContext, hostFunction } from "./host.ts";
+import { hotEntries } from "./hot.ts";
+import { instructionNamed, instructions } from "./instructions/index.ts";
+import { INTERNAL_EXIT, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
+import { emitBase } from "./loop.ts";
+import { X86Mmu } from "./mmu.ts";
 
-export declare class X86Processor implements Processor {
+/** The most instructions between two returns to JavaScript. */
+const SLICE = 1 << 18;
+const TF = 0x100;
+const DEBUG_EXCEPTION = 1;
+const MIB = 1 << 20;
+
+interface BaseExports {
+  run(pc: number, acc: number): number;
+  step(pc: number): number;
+  enter(cpu: number): void;
+  leave(cpu: number): void;
+  getFlags(): number;
+  setFlags(value: number, mask: number): void;
+  table: WebAssembly.Table;
+}
+
+export class X86Processor implements Processor {
   readonly tlb: Tlb;
   /** Instructions completed by the last run. */
-  retired: number;
+  retired = 0;
+  /** Byte address of the word that requestExit sets; another thread may set it too. */
+  readonly exitFlag: number;
+  /** Size of the loop function, in bytes. */
+  readonly loopBytes: number;
+  readonly #u8: Uint8Array;
+  readonly #u32: Uint32Array;
+  readonly #walker: PageWalker;
+  readonly #tlb: SoftTlb;
+  readonly #code: CodeCache;
+  readonly #mmu: X86Mmu;
+  readonly #base: BaseExports;
+  readonly #context: HostContext;
+  readonly #functions: FunctionTable;
+  readonly #host: ProcessorHost;
+  /** Index of the state block in 32-bit words. */
+  readonly #state: number;
+  #asid = 0;
+
   /** Reserves its memory at the bottom of machine memory: to be made before the first frame is handed out. */
-  constructor(memory: MachineMemory, walker: PageWalker, host: ProcessorHost);
-  run(cpu: CpuState, budget: number): Exit;
-  /** Makes the run that is under way return Interrupted soon; from any thread by way of `exitFlag`. */
-  requestExit(): void;
-  /** Executes one instruction while the page at `va` is translated, readable and writable, to frame `mfn`. */
-  stepWithOverride(cpu: CpuState, va: Va, mfn: Mfn): Exit;
+  constructor(memory: MachineMemory, walker: PageWalker, host: ProcessorHost) {
+    this.#u8 = memory.u8;
+    this.#u32 = memory.u32;
+    this.#walker = walker;
+    this.#host = host;
+    const state = memory.reserve(State.size);
+    this.#state = state >>> 2;
+    this.exitFlag = state + State.exitFlag;
+    const frames = { has: (mfn: Mfn) => this.#code.has(mfn), drop: (mfn: Mfn) => this.#code.drop(mfn) };
+    this.#tlb = new SoftTlb(memory, frames);
+    this.tlb = this.#tlb;
+    // A sixteenth of the machine, so that a small test machine has room left; 64 MiB hold a whole Linux kernel's text.
+    const size = Math.min(64 * MIB, Math.max(MIB, Math.floor((memory.frames * 4096) / 16)));
+    const arena = { address: memory.reserve(size), size };
+    const addresses = {
+      state,
+      data: this.#tlb.dataAddress,
+      dataMask: ((1 << DATA_BITS) - 1) * DATA_ENTRY,
+      code: this.#tlb.codeAddress,
+      codeMask: ((1 << CODE_BITS) - 1) * CODE_ENTRY,
+    };
+    this.#mmu = new X86Mmu(memory, walker, this.#tlb, state, frames.has, () => this.#badAddressVector());
+
+    const hot = hotEntries((name) => instructions.some((description) => description.name === name));
+    const pages = memory.wasm.buffer.byteLength / 65536;
+    const base = emitBase(pages, addresses, hot, instructionNamed);
+    this.loopBytes = base.loopBytes;
+    const mmu = this.#mmu;
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(base.bytes), {
+      x: { memory: memory.wasm, missRead: mmu.missRead, missWrite: mmu.missWrite },
+    });
+    this.#base = instance.exports as unknown as BaseExports;
+    const flags = {
+      get: () => this.#base.getFlags(),
+      set: (value: number, mask: number) => this.#base.setFlags(value, mask),
+    };
+    this.#context = new HostContext(memory, state, host, this.#mmu, flags);
+    this.#context.sizeOf = (cold) => this.#functions.info(cold).shapes[0].size;
+    const callHost = (number: number, uop: number): number => hostFunction(number)(this.#context, uop);
+    const imports = { ...instance.exports, commit: mmu.commit, host: callHost } as Record<
+      string,
+      WebAssembly.ImportValue
+    >;
+    this.#functions = new FunctionTable(pages, addresses, imports, memory.wasm, this.#base.table);
+    const nothing = instruction("undefined", [], { flow: "stop" }, (b) => b.fault(6));
+    this.#code = new CodeCache(memory, arena, new Decoder(instructions), this.#functions, hot, nothing);
+    this.#code.onEmpty = () => this.#tlb.flushCode();
+    this.#code.onUndefined = (bytes, rel) => this.#logUndefined(bytes, rel);
+  }
+
+  requestExit(): void {
+    this.#u32[this.exitFlag >>> 2] = 1;
+  }
+
+  run(cpu: CpuState, budget: number): Exit {
+    this.#enter(cpu);
+    const exit = this.#run(budget);
+    this.#leave(cpu);
+    return exit;
+  }
+
+  /**
+   * Executes one instruction while the page at `va` is translated, readable and writable, to frame `mfn`: how a store to a
+   * page table is tried out on a copy.
+   */
+  stepWithOverride(cpu: CpuState, va: Va, mfn: Mfn): Exit {
+    const page = (va - (va % 4096)) as Va;
+    this.#tlb.flushPage(page);
+    this.#mmu.overridePage = page;
+    this.#mmu.overrideFrame = mfn;
+    const exit = this.run(cpu, 1);
+    this.#mmu.overridePage = -1;
+    this.#tlb.flushPage(page);
+    return exit;
+  }
+
+  #enter(cpu: CpuState): void {
+    const cr3 = cpu.field(CpuLayout.cr3) as Mfn;
+    this.#asid = this.#tlb.asid(cr3);
+    this.#mmu.use(cpu, cr3, this.#asid);
+    this.#context.cpu = cpu;
+    this.#set(Slot.ASID, this.#asid, 0);
+    this.#set(Slot.CR2, cpu.lo(Reg.CR2), cpu.hi(Reg.CR2));
+    this.#set(Reg.RIP, cpu.lo(Reg.RIP), cpu.hi(Reg.RIP));
+    this.#base.enter(cpu.address);
+  }
+
+  #leave(cpu: CpuState): void {
+    this.#base.leave(cpu.address);
+    cpu.set(Reg.CR2, this.#lo(Slot.CR2), this.#hi(Slot.CR2));
+    cpu.setField(CpuLayout.vector, this.#u32[this.#state + State.vector / 4]);
+    cpu.setField(CpuLayout.errorCode, this.#u32[this.#state + State.errorCode / 4]);
+  }
+
+  #run(budget: number): Exit {
+    const u32 = this.#u32;
+    const state = this.#state;
+    let left = budget;
+    this.retired = 0;
+    for (;;) {
+      if (left === 0) return Exit.Budget;
+      if (u32[this.exitFlag >>> 2] !== 0) {
+        u32[this.exitFlag >>> 2] = 0;
+        return Exit.Interrupted;
+      }
+      this.#context.retired = this.retired;
+      const trap = (u32[state + Slot.OTHER_FLAGS * 2] & TF) !== 0;
+      const pc = this.#resolve();
+      if (pc === 0) return Exit.Exception;
+      if (trap || left <= MARGIN / Uop.size) {
+        const exit = this.#step(pc);
+        left = budget - this.retired;
+        if (exit >= 0) return exit as Exit;
+        if (trap) return this.#debug();
+        continue;
+      }
+      const start = Math.min(left, SLICE) * Uop.size;
+      this.#context.budget = start;
+      const code = this.#base.run(pc, pc + start);
+      const done = (start - (u32[state + State.remaining / 4] | 0)) / Uop.size;
+      this.retired += done;
+      left -= done;
+      if (code === LoopExit.EXIT) {
+        const kind = u32[state + State.exitKind / 4];
+        if (kind !== INTERNAL_EXIT) return kind as Exit;
+      }
+    }
+  }
+
+  /** One instruction by its own function; -1: it is done, and nothing else happened. */
+  #step(pc: number): number {
+    const state = this.#state;
+    this.#context.budget = 0;
+    this.#u32[state + State.remaining / 4] = 0;
+    for (;;) {
+      this.#u32[state + State.current / 4] = pc;
+      const next = this.#base.step(pc);
+      if (next === Next.EXIT) return this.#u32[state + State.exitKind / 4];
+      // A locked operation that found its operand changed by another thread starts over.
+      if (next === pc) continue;
+      this.retired++;
+      if (next === Next.JUMP || next === Next.EXIT_AFTER) {
+        this.#set(Reg.RIP, this.#lo(Slot.BRANCH), this.#hi(Slot.BRANCH));
+        if (next === Next.JUMP) return -1;
+        const kind = this.#u32[state + State.exitKind / 4];
+        return kind === INTERNAL_EXIT ? -1 : kind;
+      }
+      const lo = this.#lo(Reg.RIP) + this.#u8[pc + Uop.len];
+      this.#set(Reg.RIP, lo >>> 0, (this.#hi(Reg.RIP) + (lo > 0xffffffff ? 1 : 0)) >>> 0);
+      return -1;
+    }
+  }
+
+  #debug(): Exit {
+    this.#mmu.note(DEBUG_EXCEPTION, 0);
+    return Exit.Exception;
+  }
+
+  /** The record for the instruction at RIP, PAGE set for it; 0 when it can't be fetched, the fault noted. */
+  #resolve(): number {
+    const rip = canonical(this.#lo(Reg.RIP), this.#hi(Reg.RIP));
+    if (rip === -1) {
+      this.#mmu.note(13, 0);
+      return 0;
+    }
+    this.#set(Slot.PAGE, (this.#lo(Reg.RIP) & ~4095) >>> 0, this.#hi(Reg.RIP));
+    this.#code.prepare();
+    const mfn = this.#codeFrame(rip);
+    if (mfn === -1) return 0;
+    const frame = this.#code.frame(mfn);
+    this.#tlb.fillCode(this.#asid, rip, mfn, frame.map);
+    const record = this.#code.record(frame, rip & 4095);
+    if (!this.#code.isStraddle(record)) return record;
+
+    const nextPage = (rip - (rip % 4096) + 4096) as Va;
+    if (nextPage === 0x8000_0000_0000) {
+      this.#mmu.note(13, 0);
+      return 0;
+    }
+    const next = this.#codeFrame((nextPage % 2 ** 48) as Va);
+    if (next === -1) return 0;
+    const second = this.#code.frame(next);
+    // Making the second frame may have emptied the arena; then all begins again, with room for both.
+    if (this.#code.frame(mfn) !== frame) return this.#resolve();
+    this.#tlb.fillCode(this.#asid, nextPage, next, second.map);
+    return this.#code.straddle(record, frame, second);
+  }
+
+  /** The frame to execute from at `va`, its writers stopped; -1 when it can't be, the page fault noted. */
+  #codeFrame(va: Va): Mfn | -1 {
+    if (this.#tlb.findCode(this.#asid, va) !== 0) return this.#tlb.codeFrame(va);
+    const mfn = this.#walker.walk(this.#mmu.cr3, va, Access.EXEC);
+    if (mfn === -1) {
+      this.#mmu.notePageFault(va, this.#walker.errorCode);
+      return -1;
+    }
+    if (!this.#code.has(mfn)) this.#tlb.protect(mfn);
+    return mfn;
+  }
+
+  /** A non-canonical address is #SS when the stack was meant, else #GP. */
+  #badAddressVector(): number {
+    const record = this.#u32[this.#state + State.current / 4];
+    const info = this.#functions.info(this.#u8[record + Uop.cold] | (this.#u8[record + Uop.cold + 1] << 8));
+    if (!info.shapes.some((shape) => shape.kind === "mem")) return info.description.options.stack ? 12 : 13;
+    const base = this.#u8[record + Uop.base] >>> 3;
+    return base === Reg.RSP || base === Reg.RBP ? 12 : 13;
+  }
+
+  #logUndefined(bytes: Uint8Array, rel: number): void {
+    const copy = Uint8Array.from(bytes.subarray(0, 15));
+    const hi = this.#hi(Slot.PAGE);
+    const lo = this.#lo(Slot.PAGE) + rel;
+    const address = (BigInt(hi) << 32n) + BigInt(lo);
+    disassembleSoon(copy, address, (text) => {
+      const hex = [...copy].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+      this.#host.log(`x86: instruction not supported at 0x${address.toString(16)}: ${hex}: ${text}`);
+    });
+  }
+
+  #lo(slot: number): number {
+    return this.#u32[this.#state + slot * 2];
+  }
+  #hi(slot: number): number {
+    return this.#u32[this.#state + slot * 2 + 1];
+  }
+  #set(slot: number, lo: number, hi: number): void {
+    this.#u32[this.#state + slot * 2] = lo;
+    this.#u32[this.#state + slot * 2 + 1] = hi;
+  }
 }

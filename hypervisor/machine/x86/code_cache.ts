@@ -1,0 +1,382 @@
+// Decoded code: for each frame that code was executed from, a map from byte offset to record (layout.ts), and the
+// records, in one arena that is emptied when it is full. Decoding starts at an address that is about to be executed and
+// goes on to the next instruction that doesn't fall through. Records depend on the frame's bytes alone, never on the address
+// that it is mapped at; an instruction that goes on in the next frame is kept as a pair of frames and checked each time.
+//
+// A frame with records is never entered into the TLB as writable. When it is dropped, its records are turned into LOOKUP,
+// so that a block that is under way finds its next instruction's new bytes. Their memory is not used again before the
+// arena is emptied, which happens only while nothing is executing.
+
+import type { Mfn } from "../../../shared/brand.ts";
+import type { MachineMemory } from "../memory.ts";
+import type { CodeFrames } from "../tlb.ts";
+import type { Size } from "./builder.ts";
+import { type Decoder, Undecoded } from "./decode.ts";
+import { type Description, type Form, type OperandShape, type OperandSpec, shapeKey } from "./describe.ts";
+import type { FunctionTable } from "./functions.ts";
+import type { HotEntry } from "./hot.ts";
+import { CONDITIONAL_JUMPS } from "./hot.ts";
+import { AddressFlag, CHECK_EVERY, Handler, Slot, Uop } from "./layout.ts";
+
+const MAP_SIZE = 4096 * 4;
+/** Instructions decoded in one go, and the room that they can take: each with a stub, a check, and closing records. */
+const BLOCK_LIMIT = 512;
+const BLOCK_ROOM = (BLOCK_LIMIT * 3 + 8) * Uop.size;
+
+export interface CodeFrame {
+  readonly mfn: Mfn;
+  /** Address of the map: 4096 u32, 0 where nothing is decoded. */
+  readonly map: number;
+  /** Pairs of start and end of the frame's records. */
+  readonly ranges: number[];
+}
+
+/** A form on operands of certain sizes and kinds. */
+interface Variant {
+  /** Number in the loop, and of the function; fused ones by condition. */
+  readonly op: number;
+  readonly cold: number;
+  readonly fused: readonly number[] | undefined;
+  readonly farOp: number;
+}
+
+export class CodeCache implements CodeFrames {
+  readonly #u8: Uint8Array;
+  readonly #u16: Uint16Array;
+  readonly #u32: Uint32Array;
+  readonly #i32: Int32Array;
+  readonly #start: number;
+  readonly #end: number;
+  #next: number;
+  readonly #frames = new Map<number, CodeFrame>();
+  readonly #has: Uint8Array;
+  readonly decoder: Decoder;
+  readonly #functions: FunctionTable;
+  readonly #hot = new Map<string, number>();
+  readonly #coldOp: number;
+  readonly #undefined: number;
+  /** By form, then by size and kind of operands: filled as they are met. */
+  readonly #variants: (Variant | undefined)[][] = [];
+  /** Stubs to be placed behind the block: address of the field to fill, target. */
+  readonly #stubs: number[] = [];
+  readonly #joined = new Uint8Array(32);
+  /** Called before the arena is emptied. */
+  onEmpty: () => void = () => {};
+  /** Called for bytes that are no instruction known here, with their address in `bytes`. */
+  onUndefined: (bytes: Uint8Array, rel: number) => void = () => {};
+
+  constructor(
+    memory: MachineMemory,
+    arena: { address: number; size: number },
+    decoder: Decoder,
+    functions: FunctionTable,
+    hot: readonly HotEntry[],
+    undefinedInstruction: Description,
+  ) {
+    this.#u8 = memory.u8;
+    this.#u16 = memory.u16;
+    this.#u32 = memory.u32;
+    this.#i32 = memory.i32;
+    // Records lie at multiples of 8.
+    this.#start = arena.address;
+    this.#end = arena.address + arena.size;
+    this.#next = this.#start;
+    this.#has = new Uint8Array(memory.frames);
+    this.decoder = decoder;
+    this.#functions = functions;
+    hot.forEach((entry, i) => {
+      const suffix = entry.cc !== undefined ? ` +${entry.cc}` : entry.far ? " far" : "";
+      this.#hot.set(`${entry.name} ${shapeKey(entry.shapes)}${suffix}`, Handler.FIRST + i);
+    });
+    this.#coldOp = Handler.FIRST + hot.length;
+    this.#undefined = functions.get(undefinedInstruction, [], false);
+  }
+
+  has(mfn: Mfn): boolean {
+    return this.#has[mfn] !== 0;
+  }
+
+  drop(mfn: Mfn): void {
+    const frame = this.#frames.get(mfn);
+    if (!frame) return;
+    this.#frames.delete(mfn);
+    this.#has[mfn] = 0;
+    for (let i = 0; i < frame.ranges.length; i += 2) {
+      for (let at = frame.ranges[i]; at < frame.ranges[i + 1]; at += Uop.size) {
+        const op = this.#u16[at >>> 1];
+        if (op !== Handler.LOOKUP && op !== Handler.LINK)
+          this.#i32[(at + Uop.disp) >>> 2] = this.#u16[(at + Uop.rel) >>> 1];
+        this.#u16[at >>> 1] = Handler.LOOKUP;
+      }
+    }
+  }
+
+  /** The frame's records, made if need be. Only while nothing is executing: it may empty the arena. */
+  frame(mfn: Mfn): CodeFrame {
+    const known = this.#frames.get(mfn);
+    if (known) return known;
+    this.#room(MAP_SIZE + 3 * BLOCK_ROOM);
+    const frame: CodeFrame = { mfn, map: this.#next, ranges: [] };
+    this.#u32.fill(0, this.#next >>> 2, (this.#next + MAP_SIZE) >>> 2);
+    this.#next += MAP_SIZE;
+    this.#frames.set(mfn, frame);
+    this.#has[mfn] = 1;
+    return frame;
+  }
+
+  #room(bytes: number): boolean {
+    if (this.#next + bytes <= this.#end) return true;
+    this.onEmpty();
+    this.#frames.clear();
+    this.#has.fill(0);
+    this.#next = this.#start;
+    return false;
+  }
+
+  /** Is there room for a block, or will decoding one empty the arena and with it every frame? Empties it if not. */
+  prepare(): boolean {
+    return this.#room(2 * BLOCK_ROOM);
+  }
+
+  /** The record for the instruction at `offset` of the frame, decoded if need be. The caller has called `prepare`. */
+  record(frame: CodeFrame, offset: number): number {
+    const known = this.#u32[(frame.map >>> 2) + offset];
+    if (known !== 0) return known;
+    this.#block(frame, offset);
+    return this.#u32[(frame.map >>> 2) + offset];
+  }
+
+  isStraddle(record: number): boolean {
+    return this.#u16[record >>> 1] === Handler.STRADDLE;
+  }
+
+  /** The record behind a STRADDLE, for the frame that the next page is now. */
+  straddle(record: number, first: CodeFrame, second: CodeFrame): number {
+    const at = (record + Uop.imm) >>> 2;
+    if (this.#u32[at] === second.map && this.#u32[at + 1] !== 0) return this.#u32[at + 1];
+    const offset = this.#u16[(record + Uop.rel) >>> 1];
+    const inFirst = 4096 - offset;
+    this.#joined.fill(0);
+    this.#joined.set(this.#u8.subarray(first.mfn * 4096 + offset, first.mfn * 4096 + 4096));
+    this.#joined.set(this.#u8.subarray(second.mfn * 4096, second.mfn * 4096 + 32 - inFirst), inFirst);
+    const start = this.#next;
+    const length = this.decoder.decode(this.#joined, 0, 32);
+    if (length <= 0) {
+      this.onUndefined(this.#joined, offset);
+      this.#emitUndefined(offset);
+    } else {
+      this.#emit(undefined, offset, length);
+      const flow = this.decoder.form.description.options.flow;
+      if (flow !== "stop") this.#emitSpecial(Handler.LOOKUP, offset + length, offset + length);
+      this.#placeStubs(undefined);
+    }
+    first.ranges.push(start, this.#next);
+    second.ranges.push(start, this.#next);
+    this.#u32[at] = second.map;
+    this.#u32[at + 1] = start;
+    return start;
+  }
+
+  #block(frame: CodeFrame, offset: number): void {
+    const map = frame.map >>> 2;
+    const base = frame.mfn * 4096;
+    const start = this.#next;
+    let at = offset;
+    let unchecked = 0;
+    let previous: Variant | undefined;
+    for (let count = 0; ; count++) {
+      if (at >= 4096 || count === BLOCK_LIMIT) {
+        this.#emitSpecial(Handler.LOOKUP, at, at);
+        break;
+      }
+      const known = this.#u32[map + at];
+      if (known !== 0) {
+        const record = this.#emitSpecial(Handler.GOTO, at, at);
+        this.#u32[(record + Uop.target) >>> 2] = known;
+        break;
+      }
+      const length = this.decoder.decode(this.#u8, base + at, base + 4096);
+      if (length === Undecoded.TRUNCATED) {
+        this.#u32[map + at] = this.#emitSpecial(Handler.STRADDLE, at, at);
+        break;
+      }
+      if (length <= 0) {
+        this.onUndefined(this.#u8.subarray(base + at, base + Math.min(4096, at + 16)), at);
+        this.#u32[map + at] = this.#emitUndefined(at);
+        break;
+      }
+      const { form, lock } = this.decoder;
+      const flow = form.description.options.flow;
+      if (flow === "branch" && previous?.fused && !lock) {
+        const op = previous.fused[CONDITIONAL_JUMPS.indexOf(form.description.name)];
+        if (op) this.#u16[(this.#next - Uop.size) >>> 1] = op;
+      }
+      this.#u32[map + at] = this.#next;
+      previous = this.#emit(frame, at, length);
+      at += length;
+      if (flow === "jump" || flow === "stop" || flow === "call") break;
+      unchecked = flow === "branch" ? 0 : unchecked + 1;
+      if (unchecked === CHECK_EVERY) {
+        this.#emitSpecial(Handler.CHECK, at, at);
+        unchecked = 0;
+        previous = undefined;
+      }
+    }
+    this.#placeStubs(frame);
+    frame.ranges.push(start, this.#next);
+  }
+
+  #emitSpecial(handler: number, rel: number, disp: number): number {
+    const record = this.#next;
+    this.#next += Uop.size;
+    this.#u32.fill(0, record >>> 2, (record + Uop.size) >>> 2);
+    this.#u16[record >>> 1] = handler;
+    this.#u16[(record + Uop.rel) >>> 1] = rel;
+    this.#i32[(record + Uop.disp) >>> 2] = disp;
+    return record;
+  }
+
+  #emitUndefined(rel: number): number {
+    const record = this.#emitSpecial(this.#coldOp, rel, rel);
+    this.#u16[(record + Uop.cold) >>> 1] = this.#undefined;
+    return record;
+  }
+
+  /** Writes the record of the instruction just decoded. `frame` is undefined for one that straddles. */
+  #emit(frame: CodeFrame | undefined, rel: number, length: number): Variant {
+    const d = this.decoder;
+    const form = d.form;
+    const variant = this.#variant(form);
+    const record = this.#emitSpecial(variant.op, rel, 0);
+    const u8 = this.#u8;
+    u8[record + Uop.len] = length;
+    this.#u16[(record + Uop.cold) >>> 1] = variant.cold;
+    const word = record >>> 2;
+    if (d.isMemory) {
+      u8[record + Uop.base] = d.base * 8;
+      u8[record + Uop.index] = d.index * 8;
+      u8[record + Uop.scale] = d.scale;
+      this.#i32[word + Uop.disp / 4] = d.ripRelative ? d.disp + rel + length : d.disp;
+    }
+    const operands = form.operands;
+    for (let i = 0; i < operands.length; i++) {
+      if (isRegister(operands[i], d.isMemory)) {
+        const second = operands[1];
+        const field = i < 2 ? Uop.dst + i : isRegister(second, d.isMemory) ? Uop.base : Uop.src;
+        u8[record + field] = d.registers[i];
+      }
+    }
+    this.#u32[word + Uop.imm / 4] = d.immLo;
+    this.#u32[word + Uop.imm / 4 + 1] = d.immHi;
+    const flow = form.description.options.flow;
+    if (flow === "jump" || flow === "branch" || flow === "call") {
+      const target = rel + length + d.branch;
+      this.#i32[word + Uop.disp / 4] = target;
+      if (frame && target >= 0 && target < 4096) {
+        this.#stubs.push(record + Uop.target, target);
+      } else if (variant.farOp !== 0) this.#u16[record >>> 1] = variant.farOp;
+      else this.#stubs.push(record + Uop.target, target);
+    }
+    return variant;
+  }
+
+  /** Fills in the targets of the block's branches: the record itself if it is known, else a stub that finds it. */
+  #placeStubs(frame: CodeFrame | undefined): void {
+    for (let i = 0; i < this.#stubs.length; i += 2) {
+      const field = this.#stubs[i];
+      const target = this.#stubs[i + 1];
+      const within = frame && target >= 0 && target < 4096;
+      const known = within ? this.#u32[(frame.map >>> 2) + target] : 0;
+      if (known !== 0) {
+        this.#u32[field >>> 2] = known;
+        continue;
+      }
+      const stub = this.#emitSpecial(within ? Handler.LINK : Handler.LOOKUP, 0, target);
+      if (within) {
+        this.#u32[(stub + Uop.imm) >>> 2] = field;
+        this.#u32[(stub + Uop.imm + 4) >>> 2] = frame.map;
+      }
+      this.#u32[field >>> 2] = stub;
+    }
+    this.#stubs.length = 0;
+  }
+
+  #variant(form: Form): Variant {
+    const d = this.decoder;
+    // 0: no memory; 1: any address; 2, 3: those that the loop knows.
+    let kind = 0;
+    if (d.isMemory) kind = d.scale & ~AddressFlag.SCALE ? 1 : d.index === Slot.ZERO ? 2 : 3;
+    const sizes = d.operandSize === 64 ? 2 : d.operandSize === 32 ? 0 : 1;
+    const at = ((sizes * 2 + (d.rexW ? 1 : 0)) * 4 + kind) * 2 + (d.lock ? 1 : 0);
+    const variants = (this.#variants[form.index] ??= []);
+    return (variants[at] ??= this.#makeVariant(form, kind));
+  }
+
+  #makeVariant(form: Form, kind: number): Variant {
+    const d = this.decoder;
+    const { name, options } = form.description;
+    const shapes = this.shapes();
+    const locked = d.isMemory && (options.locked === true || d.lock);
+    const cold = this.#functions.get(form.description, shapes, locked);
+    const address = kind === 2 ? "base" : "index";
+    const exact: readonly OperandShape[] =
+      kind >= 2 ? shapes.map((shape) => (shape.kind === "mem" ? { ...shape, address } : shape)) : shapes;
+    const key = `${name} ${shapeKey(exact)}`;
+    const hot = locked || kind === 1 ? undefined : this.#hot.get(key);
+    const fused = CONDITIONAL_JUMPS.map((_, cc) => this.#hot.get(`${key} +${cc}`) ?? 0);
+    return {
+      op: hot ?? this.#coldOp,
+      cold,
+      fused: kind !== 1 && fused.some((op) => op !== 0) ? fused : undefined,
+      farOp: this.#hot.get(`${key} far`) ?? 0,
+    };
+  }
+
+  /** Shapes of the operands of the instruction just decoded; what is no operand of the semantics is left out. */
+  shapes(): OperandShape[] {
+    const d = this.decoder;
+    const shapes: OperandShape[] = [];
+    for (const operand of d.form.operands) {
+      if (operand.where === "J") continue;
+      const size = sizeOf(operand, d.operandSize, d.rexW);
+      if (operand.where === "N") shapes.push({ kind: "none", size });
+      else if (operand.where === "I") shapes.push({ kind: "imm", size });
+      else if (isRegister(operand, d.isMemory)) shapes.push({ kind: "reg", size });
+      else shapes.push({ kind: "mem", size, address: "any" });
+    }
+    return shapes;
+  }
+}
+
+function isRegister(operand: OperandSpec, isMemory: boolean): boolean {
+  switch (operand.where) {
+    case "E":
+      return !isMemory;
+    case "G":
+    case "R":
+    case "Z":
+    case "B":
+    case "F":
+    case "S":
+      return true;
+    default:
+      return false;
+  }
+}
+
+function sizeOf(operand: OperandSpec, operandSize: number, rexW: boolean): Size {
+  switch (operand.width) {
+    case "b":
+      return 8;
+    case "w":
+      return 16;
+    case "d":
+      return 32;
+    case "q":
+      return 64;
+    case "y":
+      return rexW ? 64 : 32;
+    default:
+      return operandSize as Size;
+  }
+}

@@ -1,0 +1,140 @@
+// Which instructions the loop has handlers for; all others, and these in other shapes, run as functions of their own. A
+// tuning table: it says nothing about what an instruction does. Chosen from the instructions that gcc's integer code and
+// Linux's entry paths execute most. The loop function has to stay under 45 KB (DESIGN, "Processors").
+
+import type { Size } from "./builder.ts";
+import type { OperandShape } from "./describe.ts";
+
+/** "r64,m32": kind and size of each operand. */
+function parse(text: string): OperandShape[] {
+  if (text === "") return [];
+  return text.split(",").map((item) => {
+    const kind = { r: "reg", m: "mem", i: "imm", n: "none" }[item[0]] as OperandShape["kind"];
+    return { kind, size: Number(item.slice(1)) as Size };
+  });
+}
+
+export interface HotEntry {
+  readonly name: string;
+  readonly shapes: readonly OperandShape[];
+  /** Of a comparison: with the conditional jump behind it, by the condition's number. */
+  readonly cc?: number;
+  /** Of a direct jump or call: the target is in another frame. */
+  readonly far?: boolean;
+}
+
+const plain: readonly [string, string][] = [
+  ["mov", "r32,r32 r64,r64 r8,r8 r32,i32 r64,i64 r8,i8"],
+  ["mov", "r64,m64 r32,m32 r8,m8 m64,r64 m32,r32 m16,r16 m8,r8 m64,i64 m32,i32 m8,i8 m16,i16"],
+  ["movzx", "r32,r8 r32,r16 r32,m8 r32,m16 r64,r8 r64,m8"],
+  ["movsx", "r64,r32 r64,m32 r32,r8 r32,m8 r64,m8 r32,r16 r32,m16"],
+  ["lea", "r64,m64 r32,m32"],
+  ["push", "r64"],
+  ["pop", "r64"],
+  ["leave", "n64"],
+  ["nop", ""],
+  ["nop", "m32 m16 r32 m64"],
+  ["nop", "r32,r32 m32,r32"],
+  ["add", "r32,r32 r64,r64 r32,i32 r64,i64 r64,m64 r32,m32 m32,r32 m64,r64 m32,i32 m64,i64"],
+  ["sub", "r32,r32 r64,r64 r32,i32 r64,i64 r64,m64 r32,m32 m32,i32 m64,i64"],
+  ["and", "r32,r32 r64,r64 r32,i32 r64,i64 r8,i8 r32,m32 r64,m64"],
+  ["or", "r32,r32 r64,r64 r32,i32 r64,i64 r8,r8 r32,m32"],
+  ["xor", "r32,r32 r64,r64 r32,i32 r64,i64 r32,m32 r64,m64 r8,i8"],
+  ["cmp", "r32,r32 r64,r64 r32,i32 r64,i64 r8,i8 r8,r8 r32,m32 r64,m64 m32,i32 m8,i8"],
+  ["test", "r32,r32 r64,r64 r8,r8 r8,i8 r32,i32 m8,i8"],
+  ["inc", "r32 r64"],
+  ["dec", "r32 r64"],
+  ["neg", "r32 r64"],
+  ["not", "r32 r64"],
+  ["shl", "r32,i8 r64,i8"],
+  ["shr", "r32,i8 r64,i8"],
+  ["sar", "r32,i8 r64,i8"],
+  ["shl1", "r32"],
+  ["shr1", "r32 r64"],
+  ["sar1", "r32 r64"],
+  ["shlcl", "r32 r64"],
+  ["shrcl", "r32 r64"],
+  ["cbw", "r64 r32"],
+  ["cwd", "r32 r64"],
+  ["sete", "r8"],
+  ["setne", "r8"],
+  ["setb", "r8"],
+  ["seta", "r8"],
+  ["setl", "r8"],
+  ["setg", "r8"],
+  ["cmove", "r32,r32 r64,r64"],
+  ["cmovne", "r32,r32 r64,r64"],
+  ["cmovb", "r32,r32 r64,r64"],
+  ["cmovae", "r32,r32 r64,r64"],
+  ["cmova", "r32,r32 r64,r64"],
+  ["cmovs", "r32,r32 r64,r64"],
+  ["cmovns", "r32,r32 r64,r64"],
+  ["cmovl", "r32,r32 r64,r64"],
+  ["cmovge", "r32,r32 r64,r64"],
+  ["cmovle", "r32,r32 r64,r64"],
+  ["cmovg", "r32,r32 r64,r64"],
+  ["ret", ""],
+  ["jmpi", "r64 m64"],
+  ["calli", "r64 m64"],
+  ["imul", "r32,r32 r64,r64 r32,r32,i32 r64,r64,i64"],
+];
+
+/** Names of the conditional jumps by condition code. */
+export const CONDITIONAL_JUMPS = [
+  "jo",
+  "jno",
+  "jb",
+  "jae",
+  "je",
+  "jne",
+  "jbe",
+  "ja",
+  "js",
+  "jns",
+  "jp",
+  "jnp",
+  "jl",
+  "jge",
+  "jle",
+  "jg",
+];
+const ARITHMETIC = [2, 3, 4, 5, 6, 7, 12, 13, 14, 15];
+const FEW = [2, 3, 4, 5, 6, 7];
+const LOGIC = [4, 5, 8, 9, 14, 15];
+
+const fused: readonly [string, string, readonly number[]][] = [
+  ["cmp", "r32,r32 r64,r64", ARITHMETIC],
+  ["cmp", "r32,i32 r64,i64", ARITHMETIC],
+  ["cmp", "r8,i8", FEW],
+  ["cmp", "r8,r8 m8,i8", [4, 5]],
+  ["cmp", "r64,m64 r32,m32 m32,r32 m64,r64 m32,i32", [4, 5, 2, 3]],
+  ["test", "r32,r32 r64,r64", LOGIC],
+  ["test", "r8,r8", [4, 5, 8, 9]],
+  ["test", "r8,i8 r32,i32 m8,i8", [4, 5]],
+];
+
+/** The table, every memory operand in both of the loop's addressing forms. `has`: is there such an instruction? */
+export function hotEntries(has: (name: string) => boolean): HotEntry[] {
+  const entries: HotEntry[] = [];
+  for (const [name, list] of plain) {
+    if (!has(name)) continue;
+    for (const text of list.split(" ")) for (const shapes of addressed(parse(text))) entries.push({ name, shapes });
+  }
+  for (const [name, list, codes] of fused) {
+    for (const text of list.split(" ")) {
+      for (const shapes of addressed(parse(text))) for (const cc of codes) entries.push({ name, shapes, cc });
+    }
+  }
+  for (const name of CONDITIONAL_JUMPS)
+    if (!["jp", "jnp", "jo", "jno"].includes(name)) entries.push({ name, shapes: [] });
+  for (const name of ["jmp", "call"]) entries.push({ name, shapes: [] }, { name, shapes: [], far: true });
+  return entries;
+}
+
+/** lea, nop: the memory is not accessed and the forms cost little; the others, too, have both. */
+function addressed(shapes: readonly OperandShape[]): OperandShape[][] {
+  if (!shapes.some((shape) => shape.kind === "mem")) return [[...shapes]];
+  return (["base", "index"] as const).map((address) =>
+    shapes.map((shape) => (shape.kind === "mem" ? { ...shape, address } : shape)),
+  );
+}

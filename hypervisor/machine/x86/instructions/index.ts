@@ -1,0 +1,36 @@
+// All instructions, by family. The form in which they are written is at the head of ../describe.ts. A family lives in a
+// file of its own and is added to the list here.
+
+import type { Description } from "../describe.ts";
+import "../segments.ts";
+import { alu } from "./alu.ts";
+import { atomic } from "./atomic.ts";
+import { bits } from "./bits.ts";
+import { control } from "./control.ts";
+import { move } from "./move.ts";
+import { muldiv } from "./muldiv.ts";
+import { segment } from "./segment.ts";
+import { shift } from "./shift.ts";
+import { string } from "./string.ts";
+import { system } from "./system.ts";
+
+export const instructions: readonly Description[] = [
+  ...alu,
+  ...move,
+  ...shift,
+  ...muldiv,
+  ...bits,
+  ...atomic,
+  ...string,
+  ...control,
+  ...segment,
+  ...system,
+];
+
+const byName = new Map(instructions.map((description) => [description.name, description]));
+
+export function instructionNamed(name: string): Description {
+  const description = byName.get(name);
+  if (!description) throw new Error(`x86: no instruction "${name}"`);
+  return description;
+}

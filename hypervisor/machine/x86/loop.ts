@@ -1,0 +1,343 @@
+// The base module: the interpreter's loop, one function with a br_table over the handlers of the hot instructions, and the
+// helpers. What isn't simple - an instruction without a handler here, a TLB miss - goes through MISS to the
+// instruction's own function. V8 has no on-stack replacement for WebAssembly, so the loop is left and entered again often.
+//
+// The budget is never counted down. Records lie 24 bytes apart, one an instruction, so that in straight-line code the
+// distance that PC has gone is what was executed: ACC is set at each branch such that ACC - PC is what is left of the
+// budget (in bytes of records). It is looked at where the branch is taken, and the loop ends a little early, at MARGIN;
+// the last instructions of a slice are run one by one.
+
+import type { Val } from "./builder.ts";
+import type { Description } from "./describe.ts";
+import { emitHelpers } from "./helpers.ts";
+import { CONDITIONAL_JUMPS, type HotEntry } from "./hot.ts";
+import { type Addresses, type HelperIndexes, InterpreterBuilder, LoopLocal } from "./interpreter.ts";
+import { Handler, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
+import { I32, I64, ModuleBuilder, Op, type ValType, VOID } from "./wasm.ts";
+
+/** Instructions' own functions have numbers in this table; 0 is none. */
+export const TABLE_SIZE = 8192;
+
+const NO_HELPERS: HelperIndexes = {
+  readable: 0,
+  writable: 0,
+  commit: 0,
+  address: 0,
+  eager: 0,
+  parity: 0,
+  getFlags: 0,
+  setFlags: 0,
+  host: 0,
+};
+
+export interface BaseModule {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Size of the loop function's body. */
+  readonly loopBytes: number;
+}
+
+export function emitBase(
+  memoryPages: number,
+  a: Addresses,
+  hot: readonly HotEntry[],
+  describe: (name: string) => Description,
+): BaseModule {
+  const module = new ModuleBuilder(memoryPages);
+  const missRead = module.importFunction("missRead", [I32, I32, I32], [I32]);
+  const missWrite = module.importFunction("missWrite", [I32, I32, I32], [I32]);
+  module.table(TABLE_SIZE);
+  emitHelpers(module, a, { missRead, missWrite });
+
+  const instructionType = module.type([I32], [I32]);
+  const step: number[] = [
+    Op.localGet,
+    0,
+    Op.localGet,
+    0,
+    Op.i32Load16U,
+    1,
+    Uop.cold,
+    Op.callIndirect,
+    instructionType,
+    0,
+  ];
+  module.func(instructionType, [], step, "step");
+
+  const loop = new LoopEmitter(a, hot, describe, instructionType);
+  const code = loop.emit();
+  module.func(module.type([I32, I32], [I32]), [I64, I64, ...loop.locals], code, "run");
+  return { bytes: module.build(), loopBytes: code.length };
+}
+
+class LoopEmitter {
+  readonly locals: ValType[] = [];
+  readonly #a: Addresses;
+  readonly #hot: readonly HotEntry[];
+  readonly #describe: (name: string) => Description;
+  readonly #instructionType: number;
+
+  constructor(
+    a: Addresses,
+    hot: readonly HotEntry[],
+    describe: (name: string) => Description,
+    instructionType: number,
+  ) {
+    this.#a = a;
+    this.#hot = hot;
+    this.#describe = describe;
+    this.#instructionType = instructionType;
+  }
+
+  emit(): number[] {
+    const count = Handler.FIRST + this.#hot.length;
+    const out: number[] = [];
+    pushAll(
+      out,
+      this.#part((b) => b.prologue()),
+    );
+    // loop AGAIN { block JUMP { block MISS { block BUDGET { block handler n-1 ... { block handler 0 { br_table
+    out.push(Op.loop, VOID);
+    for (let i = 0; i < count + 3; i++) out.push(Op.block, VOID);
+    out.push(Op.localGet, LoopLocal.PC, Op.i32Load16U, 1, Uop.op, Op.brTable);
+    lebInto(out, count);
+    for (let i = 0; i < count; i++) lebInto(out, i);
+    lebInto(out, count + 1); // anything else: MISS
+    for (let i = 0; i < count; i++) {
+      out.push(Op.end);
+      // The blocks of the later handlers are still open.
+      const open = count - 1 - i;
+      const b = this.#builder({ budget: open, miss: open + 1, jump: open + 2, again: open + 3 });
+      if (i < Handler.FIRST) b.record(i);
+      else b.hot(this.#hot[i - Handler.FIRST], this.#describe);
+      pushAll(out, b.out);
+    }
+    out.push(Op.end);
+    pushAll(
+      out,
+      this.#part((b) => b.budgetSpent()),
+    );
+    out.push(Op.end);
+    pushAll(
+      out,
+      this.#part((b) => b.ownFunction(this.#instructionType), { jump: 0, again: 1 }),
+    );
+    out.push(Op.end);
+    pushAll(
+      out,
+      this.#part((b) => b.lookUp(), { again: 0 }),
+    );
+    out.push(Op.end, Op.unreachable);
+    return out;
+  }
+
+  #part(emit: (b: LoopBuilder) => void, labels: { jump?: number; again?: number } = {}): number[] {
+    const b = this.#builder({ budget: 0, miss: 0, jump: labels.jump ?? 0, again: labels.again ?? 0 });
+    emit(b);
+    return b.out;
+  }
+
+  #builder(labels: { budget: number; miss: number; jump: number; again: number }): LoopBuilder {
+    return new LoopBuilder(this.#a, labels, this.locals);
+  }
+}
+
+/** A handler, or one of the loop's common parts. */
+class LoopBuilder extends InterpreterBuilder {
+  readonly #addresses: Addresses;
+  readonly #labels: { miss: number; jump: number; again: number; budget: number };
+
+  constructor(
+    addresses: Addresses,
+    labels: { miss: number; jump: number; again: number; budget: number },
+    locals: ValType[],
+  ) {
+    super({ addresses, helpers: NO_HELPERS, labels, locals, firstLocal: LoopLocal.count });
+    this.#addresses = addresses;
+    this.#labels = labels;
+  }
+
+  hot(entry: HotEntry, describe: (name: string) => Description): void {
+    const description = describe(entry.name);
+    if (entry.cc !== undefined) this.fused(description, entry.shapes, describe(CONDITIONAL_JUMPS[entry.cc]));
+    else if (entry.far) this.far(description);
+    else this.instruction(description, entry.shapes, false);
+  }
+
+  get pc(): Val {
+    return this.localValue(LoopLocal.PC, I32);
+  }
+  get acc(): Val {
+    return this.localValue(LoopLocal.ACC, I32);
+  }
+  get branchLocal(): Val {
+    return this.localValue(LoopLocal.BRANCH, I64);
+  }
+  #set(local: number, value: Val): void {
+    this.emitVal(value);
+    this.emit(Op.localSet, local);
+  }
+  #return(code: number): void {
+    this.emit(Op.i32Const, code, Op.return);
+  }
+  #br(distance: number): void {
+    this.emit(Op.br);
+    lebInto(this.out, distance + this.depth);
+  }
+  /** Takes back the record itself: it is no instruction. */
+  #uncount(): void {
+    this.#set(LoopLocal.ACC, this.add(this.acc, this.i32(Uop.size)));
+  }
+
+  prologue(): void {
+    this.#set(LoopLocal.ASID, this.slot(Slot.ASID));
+  }
+
+  /** The records that are no instruction. */
+  record(handler: number): void {
+    const pc = this.pc;
+    switch (handler) {
+      case Handler.LOOKUP:
+        this.#uncount();
+        this.jump(this.targetRip());
+        return;
+      case Handler.LINK: {
+        const map = this.memLoad(32, pc, Uop.imm + 4);
+        const at = this.shl(this.memLoad(32, pc, Uop.disp), this.i32(2));
+        const target = this.let(this.memLoad(32, this.add(map, at), 0));
+        this.if(this.eqz(target), () => {
+          this.setSlot(Slot.RIP, this.targetRip());
+          this.stateStore(32, State.remaining, this.sub(this.acc, pc));
+          this.#return(LoopExit.NEED_CODE);
+        });
+        this.memStore(32, this.memLoad(32, pc, Uop.imm), 0, target);
+        this.#set(LoopLocal.ACC, this.add(this.sub(this.acc, pc), target));
+        this.#set(LoopLocal.PC, target);
+        this.#br(this.#labels.again);
+        return;
+      }
+      case Handler.GOTO: {
+        const target = this.let(this.memLoad(32, pc, Uop.target));
+        const rest = this.let(this.sub(this.acc, pc));
+        this.#set(LoopLocal.ACC, this.add(rest, target));
+        this.#set(LoopLocal.PC, target);
+        this.#budgetCheck(rest);
+        this.#br(this.#labels.again);
+        return;
+      }
+      case Handler.CHECK:
+        this.#budgetCheck(this.let(this.sub(this.acc, pc)));
+        this.#uncount();
+        this.#set(LoopLocal.PC, this.add(pc, this.i32(Uop.size)));
+        this.#br(this.#labels.again);
+        return;
+      default: {
+        // STRADDLE: right only while the page behind is the frame that it was decoded from.
+        const next = this.let(this.add(this.slot(Slot.PAGE), this.i64(4096)));
+        const slot = this.let(this.#codeSlot(next));
+        const tag = this.memLoad(64, slot, this.#addresses.code);
+        const asid = this.localValue(LoopLocal.ASID, I64);
+        const same = this.eq(this.memLoad(32, slot, this.#addresses.code + 8), this.memLoad(32, pc, Uop.imm));
+        this.if(this.and(this.eq(tag, this.or(next, asid)), same), () => {
+          const target = this.let(this.memLoad(32, pc, Uop.imm + 4));
+          this.#set(LoopLocal.ACC, this.add(this.sub(this.acc, pc), target));
+          this.#set(LoopLocal.PC, target);
+          this.#br(this.#labels.again);
+        });
+        this.#ripOfRecord();
+        this.stateStore(32, State.remaining, this.sub(this.acc, pc));
+        this.#return(LoopExit.NEED_CODE);
+      }
+    }
+  }
+
+  #budgetCheck(rest: Val): void {
+    this.emitVal(this.leS(rest, this.i32(MARGIN)));
+    this.emit(Op.brIf);
+    lebInto(this.out, this.#labels.budget + this.depth);
+  }
+
+  #ripOfRecord(): void {
+    const rel = this.zext(this.memLoad(16, this.pc, Uop.rel));
+    this.setSlot(Slot.RIP, this.add(this.slot(Slot.PAGE), rel));
+  }
+
+  #codeSlot(address: Val): Val {
+    return this.and(this.wrap(this.shr(address, this.i64(8))), this.i32(this.#addresses.codeMask));
+  }
+
+  /** BUDGET: PC is the record to go on at. */
+  budgetSpent(): void {
+    const op = this.memLoad(16, this.pc, Uop.op);
+    this.if(
+      this.leU(op, this.i32(Handler.LINK)),
+      () => this.setSlot(Slot.RIP, this.targetRip()),
+      () => this.#ripOfRecord(),
+    );
+    this.stateStore(32, State.remaining, this.sub(this.acc, this.pc));
+    this.#return(LoopExit.BUDGET);
+  }
+
+  /** MISS: the instruction's own function does it. */
+  ownFunction(type: number): void {
+    const pc = this.pc;
+    this.stateStore(32, State.current, pc);
+    // What a function may ask for: how far the run has come.
+    this.stateStore(32, State.remaining, this.sub(this.acc, pc));
+    const call = [...pc.code, ...this.memLoad(16, pc, Uop.cold).code, Op.callIndirect, type, 0];
+    const next = this.let({ t: I32, code: call });
+    this.if(this.gtU(next, this.i32(Next.EXIT_AFTER)), () => {
+      this.#set(LoopLocal.PC, next);
+      this.#br(this.#labels.again);
+    });
+    this.#set(LoopLocal.BRANCH, this.slot(Slot.BRANCH));
+    this.if(this.eq(next, this.i32(Next.JUMP)), () => this.#br(this.#labels.jump));
+    this.if(
+      next,
+      () => {
+        this.setSlot(Slot.RIP, this.branchLocal);
+        this.stateStore(32, State.remaining, this.sub(this.sub(this.acc, pc), this.i32(Uop.size)));
+      },
+      () => this.#ripOfRecord(),
+    );
+    this.#return(LoopExit.EXIT);
+  }
+
+  /** JUMP: PC is a branch that has been executed, BRANCH where it goes. */
+  lookUp(): void {
+    const target = this.branchLocal;
+    const rest = this.let(this.sub(this.sub(this.acc, this.pc), this.i32(Uop.size)));
+    const slot = this.let(this.#codeSlot(target));
+    const page = this.let(this.and(target, this.i64(-4096)));
+    const tag = this.memLoad(64, slot, this.#addresses.code);
+    const asid = this.localValue(LoopLocal.ASID, I64);
+    this.if(this.leS(rest, this.i32(MARGIN)), () => this.#leave(rest, LoopExit.BUDGET));
+    this.if(this.ne(tag, this.or(page, asid)), () => this.#leave(rest, LoopExit.NEED_CODE));
+    const map = this.memLoad(32, slot, this.#addresses.code + 8);
+    const offset = this.shl(this.and(this.wrap(target), this.i32(4095)), this.i32(2));
+    const uop = this.let(this.memLoad(32, this.add(map, offset), 0));
+    this.if(this.eqz(uop), () => this.#leave(rest, LoopExit.NEED_CODE));
+    this.setSlot(Slot.PAGE, page);
+    this.#set(LoopLocal.ACC, this.add(rest, uop));
+    this.#set(LoopLocal.PC, uop);
+    this.#br(this.#labels.again);
+  }
+
+  #leave(rest: Val, code: number): void {
+    this.setSlot(Slot.RIP, this.branchLocal);
+    this.stateStore(32, State.remaining, rest);
+    this.#return(code);
+  }
+}
+
+function lebInto(out: number[], value: number): void {
+  let rest = value >>> 0;
+  while (rest >= 0x80) {
+    out.push((rest & 0x7f) | 0x80);
+    rest >>>= 7;
+  }
+  out.push(rest);
+}
+
+function pushAll(out: number[], items: readonly number[]): void {
+  for (let i = 0; i < items.length; i++) out.push(items[i]);
+}
