@@ -68,6 +68,11 @@ export class GuestConsole {
     if (this.#sinks.delete(viewer)) this.#viewers--;
   }
 
+  /** Gives back output that a viewer who is gone has not shown. */
+  unsee(pieces: readonly Uint8Array[]): void {
+    if (this.#viewers === 0) for (const piece of pieces) this.#unseen.pushLast(piece);
+  }
+
   /** Takes bytes to type into the guest; returns how many there was room for. */
   type(bytes: Uint8Array): number {
     if (this.#ended) return bytes.length; // Nobody reads them any more, and nobody need wait.

@@ -66,9 +66,15 @@ export class ConsoleViewer implements Sink {
     }, timeoutNs);
   }
 
-  /** Stops looking. */
-  close(): void {
+  /** Types what there is room for at once; returns how many bytes. */
+  tryType(bytes: Uint8Array): number {
+    return this.#console.type(bytes);
+  }
+
+  /** Stops looking. Output not read yet, and before it `unread`, goes to the next viewer if this was the only one. */
+  close(unread: Uint8Array = new Uint8Array(0)): void {
     this.#console.detach(this);
+    this.#console.unsee([unread, ...this.#pieces.splice(0)]);
     this.#serve();
   }
 }

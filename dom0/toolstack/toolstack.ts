@@ -30,6 +30,8 @@ export interface Managed {
   handled: boolean;
   /** The domain that was made in its place. */
   successor: DomId | undefined;
+  /** It has ended and all that follows from it, a successor too, has happened. */
+  settled: boolean;
 }
 
 /** Frames beyond a domain's memory that making it takes: shared_info, grant table, vcpus. */
@@ -60,7 +62,14 @@ export class Toolstack {
   /** The thread that deals with domains which end. Needs an XsClient of its own, for its watch. */
   *watchDeaths(xs: XsClient): Task {
     xs.watch(RELEASE_DOMAIN, "toolstack");
-    while ((yield* xs.events.receive()) !== undefined) yield* this.#lock.run(() => this.#handleDeaths());
+    while ((yield* xs.events.receive()) !== undefined) {
+      try {
+        yield* this.#lock.run(() => this.#handleDeaths());
+      } catch (error) {
+        // Other domains' ends must still be dealt with.
+        this.#kernel.log(`toolstack: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
+      }
+    }
   }
 
   /** The domain of that name or number, among all that exist; undefined when there is none. */
@@ -131,7 +140,7 @@ export class Toolstack {
     const uuid = config.uuid ?? makeUuid(`${config.name} ${startedMs} ${this.#made++}`);
     if (this.all.some((m) => m.uuid === uuid)) throw new ToolstackError(`a domain with UUID ${uuid} exists already`);
     const domid = this.xc.createDomain(parseUuid(uuid), config.maxVcpus);
-    const managed: Managed = { domid, uuid, config, startedMs, handled: false, successor: undefined };
+    const managed: Managed = { domid, uuid, config, startedMs, handled: false, successor: undefined, settled: false };
     this.#managed.set(domid, managed);
     try {
       this.#xs.transaction((view) => writeDomain(view, { domid, uuid, config, startedMs }));
@@ -186,7 +195,10 @@ export class Toolstack {
       if (!isNamed(error, "ESRCH")) throw error;
     }
     this.#managed.delete(domid);
-    if (managed) this.#xs.transaction((view) => removeDomain(view, domid, managed.uuid));
+    if (managed) {
+      this.#xs.transaction((view) => removeDomain(view, domid, managed.uuid));
+      managed.settled = !managed.handled; // While a shutdown is dealt with, a successor may follow.
+    }
     this.changed.wakeAll();
   }
 
@@ -202,31 +214,39 @@ export class Toolstack {
   }
 
   *#handleShutdown(managed: Managed, reason: number): Task {
+    try {
+      yield* this.#carryOut(managed, reason);
+    } finally {
+      managed.settled = true;
+      this.changed.wakeAll();
+    }
+  }
+
+  *#carryOut(managed: Managed, reason: number): Task {
     const { domid, config } = managed;
     const action = actionFor(config, reason);
-    yield* this.#log(config.name, `Domain ${domid} has shut down, reason code ${reason} 0x${reason.toString(16)}`);
+    this.#log(config.name, `Domain ${domid} has shut down, reason code ${reason} 0x${reason.toString(16)}`);
     if (reason === SHUTDOWN_suspend) return;
-    yield* this.#log(config.name, `Action for shutdown reason code ${reason} is ${action}`);
+    this.#log(config.name, `Action for shutdown reason code ${reason} is ${action}`);
     this.#consoles.endOutput(domid);
     if (action === "rename-restart") this.rename(domid, preservedName(config.name, this.#kernel.clock.wallclockMs()));
     else if (action !== "preserve") yield* this.#destroy(domid);
-    if (action === "restart" || action === "rename-restart") {
-      try {
-        // A preserved domain keeps its UUID; the new one gets another.
-        const again = action === "restart" ? config : { ...config, uuid: undefined };
-        managed.successor = yield* this.#create(again);
-        this.unpause(managed.successor);
-      } catch (error) {
-        const line = describeError(error);
-        yield* this.#log(config.name, `failed to restart: ${line ?? error}`);
-        if (line === undefined) throw error;
-      }
+    if (action !== "restart" && action !== "rename-restart") return;
+    try {
+      // A preserved domain keeps its UUID; the new one gets another.
+      const again = action === "restart" ? config : { ...config, uuid: undefined };
+      managed.successor = yield* this.#create(again);
+      this.unpause(managed.successor);
+    } catch (error) {
+      this.#log(config.name, `failed to restart: ${describeError(error) ?? error}`);
+      if (describeError(error) === undefined) throw error;
     }
-    this.changed.wakeAll();
   }
 
-  *#log(name: string, line: string): Task {
-    yield* this.#kernel.host.appendLog(`xl-${name.replaceAll(/[^A-Za-z0-9\-._]/g, "_")}.log`, `${line}\n`);
+  /** To the log of xl for that domain, by a thread of its own: nothing waits for a disk. */
+  #log(name: string, line: string): void {
+    const file = `xl-${name.replaceAll(/[^A-Za-z0-9\-._]/g, "_")}.log`;
+    this.#kernel.spawn(file, this.#kernel.host.appendLog(file, `${line}\n`));
   }
 
   #checkNameFree(name: string): void {
