@@ -1,69 +1,289 @@
 // The hypervisor: its parts wired together, and the main loop: serve interrupts and due timers, choose a vcpu, deliver
-// its pending upcall, run it, handle the exit. Made by index.ts; called by the machine's host loop through step().
+// what is pending for it, run it, handle the exit. Made by index.ts; called by the machine's host loop through step().
 // There is no state outside of this object. What each part does is in its own file; what a hypercall does in hypercalls/.
 
+import { SHUTDOWN_crash } from "../shared/abi/sched.ts";
+import { DOMID_SELF } from "../shared/abi/xen.ts";
 import type { DomId } from "../shared/brand.ts";
-import type { Domain } from "./domain.ts";
-import type { Events } from "./events/events.ts";
-import type { Grants } from "./grants/grants.ts";
-import type { HypervisorLog } from "./log.ts";
-import type { DeviceBus } from "./machine/devices.ts";
+import { DOORBELL_PORT } from "../shared/devices.ts";
+import { type Domain, Dying } from "./domain.ts";
+import { Events } from "./events/events.ts";
+import { Grants } from "./grants/grants.ts";
+import { CONTINUE } from "./hypercalls/args.ts";
+import { Dispatcher } from "./hypercalls/dispatch.ts";
+import { reportState, shutdownDomain } from "./lifecycle.ts";
+import { MAX_DOMID, REAL_SLICE_NS, SCRATCH_BYTES, VIRTUAL_SLICE_NS } from "./limits.ts";
+import { HypervisorLog } from "./log.ts";
+import { DeviceBus } from "./machine/devices.ts";
 import type { MachineMemory } from "./machine/memory.ts";
-import type { Processor, Tlb } from "./machine/processor.ts";
-import type { PageWalker } from "./machine/walk.ts";
-import type { FrameTable } from "./memory/frame_table.ts";
-import type { GuestAccess } from "./memory/guest_access.ts";
-import type { MemoryManagement } from "./memory/mmu.ts";
-import type { SchedCore } from "./sched/core.ts";
-import type { Time } from "./time/time.ts";
-import type { Trace } from "./trace.ts";
-import type { Vcpu } from "./vcpu.ts";
+import { Exit, type ProcessorHost, type Tlb } from "./machine/processor.ts";
+import { PageWalker } from "./machine/walk.ts";
+import { X86Processor } from "./machine/x86/index.ts";
+import { FrameTable } from "./memory/frame_table.ts";
+import { GuestAccess } from "./memory/guest_access.ts";
+import { MachineToPhys } from "./memory/m2p.ts";
+import { MemoryManagement } from "./memory/mmu.ts";
+import { Bvt } from "./sched/bvt.ts";
+import { SchedCore } from "./sched/core.ts";
+import type { Clock } from "./time/clock.ts";
+import { Time } from "./time/time.ts";
+import { enterVcpu, leaveVcpu, vcpuHooks } from "./time/vcpu_time.ts";
+import { Trace } from "./trace.ts";
+import { moveRip, Traps } from "./traps/traps.ts";
+import type { Vcpu, VcpuHooks } from "./vcpu.ts";
 
-export declare class Hypervisor {
+/** Length of `syscall`. */
+const SYSCALL_BYTES = 2;
+/** Instructions a run is given at least on the real clock: fewer and the crossing costs more than the work. */
+const MIN_REAL_BUDGET = 1000;
+/** Instructions per nanosecond assumed before the first measurement. */
+const FIRST_RATE = 0.1;
+
+export interface HypervisorOptions {
+  readonly clock: Clock;
+  /** Nanoseconds since 1970 at boot. */
+  readonly wallclockAtBoot: bigint;
+  readonly devices: DeviceBus | undefined;
+  readonly guestConsoleIo: boolean;
+}
+
+export class Hypervisor {
   readonly memory: MachineMemory;
   readonly walker: PageWalker;
   readonly tlb: Tlb;
   /** Runs machine code. A domain names its own processor in `domain.processor`. */
-  readonly x86: Processor;
+  readonly x86: X86Processor;
   readonly devices: DeviceBus | undefined;
   readonly frames: FrameTable;
   readonly mm: MemoryManagement;
   readonly access: GuestAccess;
   readonly grants: Grants;
   readonly events: Events;
+  readonly bvt: Bvt;
   readonly sched: SchedCore;
   readonly time: Time;
+  readonly traps: Traps;
   readonly log: HypervisorLog;
-  readonly trace: Trace;
-  readonly domains: Map<DomId, Domain>;
+  readonly trace = new Trace();
+  readonly dispatcher: Dispatcher;
+  readonly domains = new Map<DomId, Domain>();
+  readonly vcpuHooks: VcpuHooks;
   /** May a domU write to the log by console_io? Debian's Xen says no. */
   readonly guestConsoleIo: boolean;
   /** The vcpu whose hypercall, trap or slice is being handled. */
-  current: Vcpu;
+  current!: Vcpu;
   /** 64 KiB for copied arguments; handlers that call each other agree on who uses what. */
   readonly scratch: DataView<ArrayBuffer>;
   readonly scratchBytes: Uint8Array<ArrayBuffer>;
+  /** What console_io read gives: bytes that the host typed on Xen's own console. */
+  readonly consoleInput: number[] = [];
+  /** Instructions per nanosecond of the x86 processor, measured on the real clock. */
+  #rate = FIRST_RATE;
+  #lastDomid = 0;
+  /** What is left of the present run-through, ns: by the clock if virtual, estimated if real. */
+  #remaining = 0;
 
-  /** The domain with this id, if it is not dead. No DOMID_SELF here. */
-  find(id: number): Domain | undefined;
+  /** Takes its memory from the bottom of `memory`, so nothing else may have been reserved but by devices. */
+  constructor(memory: MachineMemory, options: HypervisorOptions) {
+    this.memory = memory;
+    this.time = new Time(memory, options.clock, options.wallclockAtBoot);
+    this.log = new HypervisorLog(() => this.time.now());
+    this.guestConsoleIo = options.guestConsoleIo;
+    this.devices = options.devices;
+    this.scratch = new DataView(new ArrayBuffer(SCRATCH_BYTES));
+    this.scratchBytes = new Uint8Array(this.scratch.buffer);
+
+    DeviceBus.reserve(memory);
+    this.walker = new PageWalker(memory);
+    this.x86 = new X86Processor(memory, this.walker, this.processorHost());
+    this.tlb = this.x86.tlb;
+    const m2p = new MachineToPhys(memory);
+    this.frames = new FrameTable(memory, this.tlb, m2p);
+    if (this.devices !== undefined) this.frames.assignIo(DeviceBus.queueMfn, DeviceBus.queueFrames);
+    this.mm = new MemoryManagement(memory, this.frames, this.tlb, this.x86);
+    this.access = new GuestAccess(memory, this.walker, this.tlb);
+    this.grants = new Grants(memory, this.tlb, this.mm, (id) => this.domains.get(id as DomId));
+    this.events = new Events(this);
+    this.bvt = new Bvt();
+    this.sched = new SchedCore(this, this.bvt);
+    this.traps = new Traps(this);
+    this.dispatcher = new Dispatcher(this);
+    this.vcpuHooks = vcpuHooks(this);
+  }
+
+  /** What processors ask of the machine around them. */
+  processorHost(): ProcessorHost {
+    return {
+      tsc: (retired) => this.tsc(retired),
+      log: (line) => this.log.guestLine(this.current === undefined ? line : `d${this.current.domain.id} ${line}`),
+    };
+  }
+
+  /** The time stamp counter: system time in ns, `retired` instructions into the present run. */
+  tsc(retired: number): { lo: number; hi: number } {
+    const now = this.time.now() + (this.time.clock.virtual ? retired : 0);
+    return { lo: now >>> 0, hi: Math.floor(now / 4294967296) >>> 0 };
+  }
+
+  /** The domain with this id, if it is not dying. No DOMID_SELF here. */
+  find(id: number): Domain | undefined {
+    const domain = this.domains.get(id as DomId);
+    return domain !== undefined && domain.dying === Dying.Alive ? domain : undefined;
+  }
+
+  /** A domain id that nobody has: the next after the last one given, as Xen hands them out. */
+  nextDomid(): DomId {
+    do this.#lastDomid = this.#lastDomid + 1 < MAX_DOMID ? this.#lastDomid + 1 : 1;
+    while (this.domains.has(this.#lastDomid as DomId));
+    return this.#lastDomid as DomId;
+  }
+
   /** As find, for a domain id out of a guest's argument: DOMID_SELF is the current one; another needs privilege. */
-  resolve(id: number): Domain | undefined;
+  resolve(id: number): Domain | undefined {
+    const self = this.current.domain;
+    if (id === DOMID_SELF || id === self.id) return self;
+    return self.privileged ? this.find(id) : undefined;
+  }
+
   /** Charges the running vcpu for work done for it: advances the virtual clock, shortens the slice. */
-  charge(ns: number): void;
+  charge(ns: number): void {
+    this.time.clock.advance(ns);
+    this.#remaining -= ns;
+  }
+
   /** Is something more urgent than the running vcpu's long hypercall? Then it returns CONTINUE. */
-  preemptCheck(): boolean;
+  preemptCheck(): boolean {
+    return this.sched.reschedule || this.#remaining <= 0 || this.events.needsDelivery(this.current);
+  }
+
   /** domain_crash: logs why and shuts the domain down with SHUTDOWN_crash. The caller then returns. */
-  crash(domain: Domain, reason: string): void;
+  crash(domain: Domain, reason: string): void {
+    if (domain.isShutDown || domain.dying !== Dying.Alive) return;
+    reportState(this, domain, reason);
+    shutdownDomain(this, domain, SHUTDOWN_crash);
+  }
+
   /**
    * Carries out the hypercall that the vcpu's registers describe, continuations included, and sets RAX: for the
-   * TypeScript processor, whose kernels call. False: the domain was ended or must yield before going on.
+   * TypeScript processor, whose kernels call.
    */
-  hypercall(vcpu: Vcpu): boolean;
-  /** `out` of `bytes` (1, 2, 4) to a port; false: not permitted, #GP. */
-  portOut(vcpu: Vcpu, port: number, bytes: number, value: number): boolean;
+  hypercall(vcpu: Vcpu): void {
+    while (this.dispatcher.call(vcpu) === CONTINUE);
+  }
+
+  /** Has the vcpu's domain been shut down or crashed since the hypercall began? Then its memory isn't touched further. */
+  domainGone(vcpu: Vcpu): boolean {
+    return vcpu.domain.isShutDown || vcpu.domain.dying !== Dying.Alive;
+  }
+
+  /** May the domain reach this I/O port? */
+  #portPermitted(domain: Domain, port: number, bytes: number): boolean {
+    return domain.ioPorts.some(([first, last]) => port >= first && port + bytes - 1 <= last);
+  }
+
+  /** `out` of `bytes` (1, 2, 4); what is nobody's or not permitted vanishes. */
+  portWrite(domain: Domain, port: number, bytes: number, _value: number): void {
+    if (this.#portPermitted(domain, port, bytes) && port === DOORBELL_PORT && bytes === 4) this.devices?.ring();
+  }
+
+  /** `in` of `bytes`: no port can be read, so all ones. */
+  portRead(_domain: Domain, _port: number, bytes: number): number {
+    return bytes === 4 ? 0xffffffff : bytes === 2 ? 0xffff : 0xff;
+  }
+
+  /** `out` of a TypeScript kernel, which has no IOPL: false, not permitted. */
+  portOut(vcpu: Vcpu, port: number, value: number): boolean {
+    if (!this.#portPermitted(vcpu.domain, port, 4)) return false;
+    this.portWrite(vcpu.domain, port, 4, value);
+    return true;
+  }
+
   /**
    * One turn of the main loop. 0: call again at once. Otherwise nanoseconds until the next timer is due (Infinity: none):
    * nothing is runnable, sleep until then or until the doorbell.
    */
-  step(): number;
+  step(): number {
+    if (this.devices !== undefined) this.#takeInterrupts(this.devices);
+    this.time.timers.run(this.time.now());
+    if (this.sched.due) this.#schedule();
+    const vcpu = this.sched.running;
+    if (vcpu === undefined) return Math.max(0, this.time.timers.next - this.time.now());
+    this.#run(vcpu);
+    return 0;
+  }
+
+  #takeInterrupts(devices: DeviceBus): void {
+    devices.beat();
+    let lines = devices.takeLines();
+    for (let irq = 0; lines !== 0; irq++, lines >>>= 1) if (lines & 1) this.events.sendPirq(irq);
+  }
+
+  #schedule(): void {
+    const last = this.sched.running;
+    if (!this.sched.schedule()) return;
+    if (last !== undefined) leaveVcpu(this, last);
+    const next = this.sched.running;
+    if (next === undefined) return;
+    this.current = next;
+    enterVcpu(this, next);
+    if (this.trace.sched) this.trace.emitter.emit("schedule", next, this.sched.sliceEnd - this.time.now());
+  }
+
+  /** Runs the vcpu until its slice is over, a timer is due, somebody goes first, or interrupts want a look. */
+  #run(vcpu: Vcpu): void {
+    const clock = this.time.clock;
+    const x86 = vcpu.domain.processor === this.x86;
+    const start = this.time.now();
+    const most = clock.virtual ? VIRTUAL_SLICE_NS : REAL_SLICE_NS;
+    this.#remaining = Math.min(this.sched.sliceEnd - start, this.time.timers.next - start, most);
+    const rate = clock.virtual || !x86 ? 1 : this.#rate;
+    this.current = vcpu;
+    let undisturbed = true;
+    while (this.#remaining > 0 && !this.sched.reschedule) {
+      if (this.memory.u8[vcpu.vcpuInfo] !== 0 || vcpu.nmiPending) {
+        this.traps.deliverPending(vcpu);
+        if (this.sched.reschedule) return;
+      }
+      let budget = clock.virtual ? this.#remaining : Math.max(MIN_REAL_BUDGET, Math.floor(this.#remaining * rate));
+      if (this.trace.insn > 0) {
+        this.trace.insn--;
+        this.trace.emitter.emit("instruction", vcpu);
+        budget = 1;
+      }
+      const exit = vcpu.domain.processor.run(vcpu.cpu, budget);
+      const retired = vcpu.domain.processor.retired;
+      this.charge(retired / rate);
+      this.#handle(vcpu, exit);
+      if (clock.virtual) this.#remaining = Math.min(this.#remaining, this.time.timers.next - this.time.now());
+      else if (exit === Exit.Budget && undisturbed && x86) this.#measure(start, retired);
+      undisturbed = false;
+    }
+  }
+
+  /** How fast the processor is: a moving average over runs that nothing interrupted. */
+  #measure(start: number, retired: number): void {
+    const elapsed = this.time.now() - start;
+    if (elapsed > 0) this.#rate += (Math.min(Math.max(retired / elapsed, 0.001), 10) - this.#rate) * 0.1;
+  }
+
+  #handle(vcpu: Vcpu, exit: Exit): void {
+    switch (exit) {
+      case Exit.Budget:
+      case Exit.Interrupted:
+        return;
+      case Exit.Syscall:
+        if (!vcpu.kernelMode) this.traps.userSyscall(vcpu);
+        else if (this.dispatcher.call(vcpu) === CONTINUE) moveRip(vcpu.cpu, -SYSCALL_BYTES);
+        return;
+      case Exit.Exception:
+        this.traps.exception(vcpu);
+        return;
+      case Exit.SoftInterrupt:
+        this.traps.softInterrupt(vcpu);
+        return;
+      case Exit.Privileged:
+        this.traps.privileged(vcpu);
+        return;
+    }
+  }
 }

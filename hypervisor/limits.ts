@@ -7,6 +7,12 @@ export const MAX_DOMID = 0x7ff0;
 /** Domains that exist at the same time, dying ones included: bounds the hypervisor's own memory. */
 export const MAX_DOMAINS = 1024;
 
+/** Grant table and maptrack frames of a domain, by default and at most: Xen's own figures. */
+export const DEFAULT_GRANT_FRAMES = 64;
+export const DEFAULT_MAPTRACK_FRAMES = 1024;
+export const MAX_GRANT_FRAMES = 64;
+export const MAX_MAPTRACK_FRAMES = 1024;
+
 /** Bytes copied at once from or to guest memory: the size of `hv.scratch`. Larger arguments are taken in pieces. */
 export const SCRATCH_BYTES = 65536;
 /** Entries of one batch (mmu_update, multicall, trap table) between looks at whether others must run. */

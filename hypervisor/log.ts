@@ -11,22 +11,23 @@ export class HypervisorLog {
   #tokensAt = 0;
   #suppressed = 0;
   readonly #now: () => number;
-  /** Called with each complete line, with its prefix and newline; for a host that shows the log as it grows. */
-  onLine: ((line: string) => void) | undefined = undefined;
+  /** Called with what is appended, prefix and newline included; for a host that shows the log as it grows. */
+  onText: ((text: string) => void) | undefined = undefined;
 
   /** `now` gives nanoseconds since boot. */
   constructor(now: () => number) {
     this.#now = now;
   }
 
+  /** Appends dom0's console output as it is. */
+  raw(text: string): void {
+    this.#append(text);
+  }
+
   /** Appends one line, prefixed with "(XEN) ". Control characters are shown as `?`; long lines are cut. */
   line(text: string): void {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be replaced.
-    const clean = text.replace(/[\x00-\x1f\x7f]/g, "?").slice(0, LOG_LINE_CHARS);
-    const line = `(XEN) ${clean}\n`;
-    this.#text += line;
-    if (this.#text.length > LOG_RING_BYTES * 2) this.#trim();
-    this.onLine?.(line);
+    const clean = text.replace(/[\x00-\x08\x0a-\x1f\x7f]/g, "?").slice(0, LOG_LINE_CHARS);
+    this.#append(`(XEN) ${clean}\n`);
   }
 
   /** A line that a guest caused: at most a burst, then so many in a time; what is left out is counted. */
@@ -48,6 +49,12 @@ export class HypervisorLog {
     }
     this.#tokens--;
     this.line(text);
+  }
+
+  #append(text: string): void {
+    this.#text += text;
+    if (this.#text.length > LOG_RING_BYTES * 2) this.#trim();
+    this.onText?.(text);
   }
 
   #trim(): void {

@@ -1,18 +1,131 @@
-// Making events pending: the send side of event channels, for the hypervisor's own sources too.
+// Making events pending: the sending half of event channels, and the sources inside the hypervisor (virtual and physical
+// interrupts). Delivery, the bounce to the guest's handler, is traps/'s. The protocol (public/event_channel.h, xen.h),
+// fields in shared_info and vcpu_info, all touched by Atomics here since the guest changes them too:
+//  1. set the port's bit in evtchn_pending [XEN]; if it was set already, nothing more;
+//  2. if its bit in evtchn_mask [GUEST] is clear, set the word's bit in evtchn_pending_sel of the port's vcpu;
+//  3. if that was clear, set evtchn_upcall_pending of that vcpu; if that was clear, wake the vcpu.
+//  4. Whoever polls for the port is woken in any case.
+// The guest takes them in reverse: clears upcall_pending, takes the selector, then each word's unmasked bits.
 
+import { SharedInfo, VcpuInfo } from "../../shared/abi/xen.ts";
 import type { Port } from "../../shared/brand.ts";
 import type { Domain } from "../domain.ts";
+import type { Hypervisor } from "../hypervisor.ts";
+import { NR_PIRQS } from "../limits.ts";
+import { FRAME_SIZE } from "../machine/memory.ts";
 import type { Vcpu } from "../vcpu.ts";
+import { type Channel, PortState } from "./event_channels.ts";
 
-export declare class Events {
-  /** Sets the port pending as its vcpu sees it. */
-  notify(domain: Domain, port: Port): void;
-  /** A VIRQ of one vcpu (TIMER, DEBUG). */
-  sendVcpuVirq(vcpu: Vcpu, virq: number): void;
-  /** A domain-wide VIRQ, where the domain bound it. */
-  sendDomainVirq(domain: Domain, virq: number): void;
-  /** A VIRQ for dom0 (DOM_EXC, CON_RING). */
-  sendGlobalVirq(virq: number): void;
-  /** A physical interrupt, level: stays until its owner's EOI. */
-  sendPirq(irq: number): void;
+const PENDING = SharedInfo.offsets.evtchn_pending;
+const MASK = SharedInfo.offsets.evtchn_mask;
+const SEL = VcpuInfo.offsets.evtchn_pending_sel;
+
+export class Events {
+  readonly #hv: Hypervisor;
+  readonly #i32: Int32Array<SharedArrayBuffer>;
+  readonly #u8: Uint8Array<SharedArrayBuffer>;
+  /** Who bound each physical interrupt. Device lines are edges here: nothing is held back until an EOI. */
+  readonly #pirqOwner: (Domain | undefined)[] = new Array(NR_PIRQS).fill(undefined);
+
+  constructor(hv: Hypervisor) {
+    this.#hv = hv;
+    this.#i32 = hv.memory.i32;
+    this.#u8 = hv.memory.u8;
+  }
+
+  /** Steps 1 to 4 for a channel of the domain. */
+  setPending(domain: Domain, channel: Channel): void {
+    const port = channel.port;
+    const shared = (domain.sharedInfo * FRAME_SIZE) >>> 2;
+    const bit = 1 << (port & 31);
+    if (Atomics.or(this.#i32, shared + (PENDING >>> 2) + (port >>> 5), bit) & bit) return;
+    const vcpu = domain.vcpus[channel.vcpu];
+    if (this.#hv.trace.events) this.#hv.trace.emitter.emit("event", domain.id, port, channel.vcpu);
+    if (!(Atomics.load(this.#i32, shared + (MASK >>> 2) + (port >>> 5)) & bit)) this.#select(vcpu, port);
+    this.#wakePollers(domain, port);
+  }
+
+  #select(vcpu: Vcpu, port: Port): void {
+    const word = port >>> 6;
+    const bit = 1 << (word & 31);
+    if (!(Atomics.or(this.#i32, ((vcpu.vcpuInfo + SEL) >>> 2) + (word >>> 5), bit) & bit)) this.markPending(vcpu);
+  }
+
+  /** Step 3: the upcall. */
+  markPending(vcpu: Vcpu): void {
+    if (Atomics.exchange(this.#u8, vcpu.vcpuInfo, 1) === 0) this.#hv.sched.unblock(vcpu);
+  }
+
+  /** Step 4. A vcpu that polls for several ports is woken by any event of the domain, as in Xen. */
+  #wakePollers(domain: Domain, port: Port): void {
+    if (domain.pollers === 0) return;
+    for (const vcpu of domain.vcpus) {
+      const ports = vcpu.polling;
+      if (ports !== undefined && (ports.length !== 1 || ports[0] === port)) this.#hv.sched.endPoll(vcpu);
+    }
+  }
+
+  isPending(domain: Domain, port: number): boolean {
+    const shared = (domain.sharedInfo * FRAME_SIZE) >>> 2;
+    return (Atomics.load(this.#i32, shared + (PENDING >>> 2) + (port >>> 5)) & (1 << (port & 31))) !== 0;
+  }
+
+  clearPending(domain: Domain, port: Port): void {
+    const shared = (domain.sharedInfo * FRAME_SIZE) >>> 2;
+    Atomics.and(this.#i32, shared + (PENDING >>> 2) + (port >>> 5), ~(1 << (port & 31)));
+  }
+
+  /** EVTCHNOP_unmask: clears the mask bit, and announces the port if it is pending. */
+  unmask(domain: Domain, channel: Channel): void {
+    const port = channel.port;
+    const shared = (domain.sharedInfo * FRAME_SIZE) >>> 2;
+    const bit = 1 << (port & 31);
+    if (!(Atomics.and(this.#i32, shared + (MASK >>> 2) + (port >>> 5), ~bit) & bit)) return;
+    if (this.isPending(domain, port)) this.#select(domain.vcpus[channel.vcpu], port);
+  }
+
+  /** Has the vcpu an event that it would take now (pending, upcalls not masked)? */
+  needsDelivery(vcpu: Vcpu): boolean {
+    return this.#u8[vcpu.vcpuInfo] !== 0 && this.#u8[vcpu.vcpuInfo + 1] === 0;
+  }
+
+  /** A VIRQ of one vcpu (TIMER, DEBUG). Dropped when it isn't bound. */
+  sendVcpuVirq(vcpu: Vcpu, virq: number): void {
+    const port = vcpu.domain.events.virqPort(vcpu.id, virq);
+    if (port !== undefined) this.setPending(vcpu.domain, vcpu.domain.events.at(port)!);
+  }
+
+  /** A VIRQ of the domain, to the vcpu where it is bound. */
+  sendDomainVirq(domain: Domain, virq: number): void {
+    const port = domain.events.virqPort(0, virq);
+    if (port !== undefined) this.setPending(domain, domain.events.at(port)!);
+  }
+
+  /** A VIRQ that only dom0 gets (DOM_EXC, CON_RING). */
+  sendGlobalVirq(virq: number): void {
+    const dom0 = this.#hv.domains.get(0 as Domain["id"]);
+    if (dom0 !== undefined) this.sendDomainVirq(dom0, virq);
+  }
+
+  /** Makes a port pending by number: for the hypervisor's own users. Unbound and free ports are left alone. */
+  notify(domain: Domain, port: Port): void {
+    const channel = domain.events.at(port);
+    if (channel !== undefined && channel.state > PortState.Unbound) this.setPending(domain, channel);
+  }
+
+  /** Physical interrupt `irq` goes to the domain from now on, or to nobody. */
+  routePirq(irq: number, domain: Domain | undefined): void {
+    this.#pirqOwner[irq] = domain;
+  }
+
+  pirqOwner(irq: number): Domain | undefined {
+    return this.#pirqOwner[irq];
+  }
+
+  /** A device raised its line. Nobody there: dropped, as an unbound interrupt is. */
+  sendPirq(irq: number): void {
+    const domain = this.#pirqOwner[irq];
+    const port = domain?.events.pirqPort(irq);
+    if (domain !== undefined && port !== undefined) this.setPending(domain, domain.events.at(port)!);
+  }
 }

@@ -4,7 +4,7 @@
 
 import type { Va } from "../../shared/brand.ts";
 import type { Hypervisor } from "../hypervisor.ts";
-import { type CpuState, canonical, Reg } from "../machine/cpu_state.ts";
+import { type CpuState, canonical, Reg, vaHigh } from "../machine/cpu_state.ts";
 import type { Vcpu } from "../vcpu.ts";
 
 /** A handler's result is >= 0, a negative errno, or CONTINUE. Results from the handler are whole numbers below 2^53. */
@@ -15,6 +15,8 @@ export type Handler = (hv: Hypervisor, vcpu: Vcpu, a: Args) => number;
  * again after others had their chance to run. Outside the range of errno values (above -4096).
  */
 export const CONTINUE = -0x10000;
+/** The handler has set the registers itself, RAX too (iret), or the domain is no more. */
+export const NO_RESULT = -0x10001;
 
 const ARGUMENT_REGISTERS = [Reg.RDI, Reg.RSI, Reg.RDX, Reg.R10, Reg.R8, Reg.R9] as const;
 
@@ -41,6 +43,15 @@ export class Args {
   loadView(view: DataView, offset: number): void {
     for (let i = 0; i < 12; i++) this.#words[i] = view.getUint32(offset + i * 4, true);
     this.changed = 0;
+  }
+
+  storeView(view: DataView, offset: number): void {
+    for (let i = 0; i < 12; i++) view.setUint32(offset + i * 4, this.#words[i], true);
+  }
+
+  /** The first `count` arguments, for traces. */
+  values(count: number): bigint[] {
+    return Array.from({ length: count }, (_, i) => (BigInt(this.hi(i)) << 32n) | BigInt(this.lo(i)));
   }
 
   /** Argument `i` (0 to 5): its low half, unsigned. */
@@ -81,6 +92,11 @@ export class Args {
   /** Changes the argument for the continuation; `value` is a whole number, 0 to 2^53. */
   setNum(i: number, value: number): void {
     this.setHalves(i, value >>> 0, Math.floor(value / 4294967296) >>> 0);
+  }
+
+  /** Changes the argument to an address. */
+  setVa(i: number, va: Va): void {
+    this.setHalves(i, va >>> 0, vaHigh(va));
   }
 
   setHalves(i: number, lo: number, hi: number): void {

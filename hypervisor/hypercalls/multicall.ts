@@ -1,0 +1,52 @@
+// HYPERVISOR_multicall (public/xen.h): a list of hypercalls in one. Each entry is copied, carried out, and its result
+// written into it. An entry that is preempted gets its remaining arguments written back, and the list goes on from it.
+
+import { XEN_EFAULT, XEN_EINVAL } from "../../shared/abi/errno.ts";
+import { __HYPERVISOR_iret, MulticallEntry } from "../../shared/abi/xen.ts";
+import type { Va } from "../../shared/brand.ts";
+import { rangeOk } from "../memory/guest_access.ts";
+import { CONTINUE, type Handler, NO_RESULT } from "./args.ts";
+
+const SIZE = MulticallEntry.size;
+const ARGS = MulticallEntry.offsets.args;
+const RESULT = MulticallEntry.offsets.result;
+/** A number that no table has. */
+const NO_CALL = 0x7fffffff;
+
+/** (list, number of entries) */
+export const multicall: Handler = (hv, vcpu, a) => {
+  const dispatcher = hv.dispatcher;
+  if (dispatcher.inMulticall) return -XEN_EINVAL; // Not inside itself.
+  let count = a.num(1);
+  let va = a.va(0);
+  if (count === 0) return 0;
+  if (va === -1 || count > 2 ** 40 || !rangeOk(va, count * SIZE)) return -XEN_EFAULT;
+  for (let first = true; count > 0; first = false) {
+    if (!first && hv.preemptCheck()) {
+      a.setVa(0, va);
+      a.setNum(1, count);
+      return CONTINUE;
+    }
+    if (!hv.access.read(vcpu, va, hv.scratchBytes, 0, SIZE)) return -XEN_EFAULT;
+    const nr = hv.scratch.getUint32(4, true) === 0 ? hv.scratch.getUint32(0, true) : NO_CALL;
+    dispatcher.inner.loadView(hv.scratch, ARGS);
+    dispatcher.inMulticall = true;
+    const result = dispatcher.callInner(vcpu, nr);
+    dispatcher.inMulticall = false;
+    if (nr === __HYPERVISOR_iret) return NO_RESULT;
+    if (result === CONTINUE) {
+      dispatcher.inner.storeView(hv.scratch, 0);
+      if (!hv.access.write(vcpu, (va + ARGS) as Va, hv.scratchBytes, 0, 48)) return -XEN_EFAULT;
+      a.setVa(0, va);
+      a.setNum(1, count);
+      return CONTINUE;
+    }
+    hv.scratch.setUint32(0, result >>> 0, true);
+    hv.scratch.setUint32(4, Math.floor(result / 4294967296) >>> 0, true);
+    if (!hv.access.write(vcpu, (va + RESULT) as Va, hv.scratchBytes, 0, 8)) return -XEN_EFAULT;
+    va = (va + SIZE) as Va;
+    count--;
+    if (hv.domainGone(vcpu)) return NO_RESULT;
+  }
+  return 0;
+};

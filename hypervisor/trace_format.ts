@@ -1,0 +1,79 @@
+// Traces as text: one line for each thing that the hypervisor tells (trace.ts), for `--trace` and for tests that compare
+// runs. A line begins with the system time and the vcpu. Hypercall arguments are shown in hexadecimal, by the number of
+// them that the table names; sub-commands are shown by number.
+
+import { CONTINUE, NO_RESULT } from "./hypercalls/args.ts";
+import type { Hypervisor } from "./hypervisor.ts";
+import { Reg } from "./machine/cpu_state.ts";
+import type { Vcpu } from "./vcpu.ts";
+
+/**
+ * Gives each thing that the machine's trace has turned on (its booleans, and `insn`) to `sink` as a line. Instructions are
+ * shown as RIP, by `disassemble` if given, and the registers that the one before changed.
+ */
+export function formatTrace(
+  machine: { readonly hv: Hypervisor },
+  sink: (line: string) => void,
+  disassemble?: (bytes: Uint8Array, rip: bigint) => string,
+): void {
+  const { hv } = machine;
+  const line = (vcpu: Vcpu | undefined, text: string): void => {
+    const who = vcpu === undefined ? "-" : `d${vcpu.domain.id}v${vcpu.id}`;
+    sink(`${(hv.time.now() / 1e9).toFixed(9)} ${who} ${text}`);
+  };
+  const { emitter } = hv.trace;
+  emitter.on("hypercall", (vcpu, _nr, name, args, result) => {
+    const shown = result === CONTINUE ? "continued" : result === NO_RESULT ? "-" : String(result);
+    line(vcpu, `hypercall ${name}(${args.map((a) => `0x${a.toString(16)}`).join(", ")}) = ${shown}`);
+  });
+  emitter.on("trap", (vcpu, kind, vector, error) => {
+    const code = error === -1 ? "" : ` [${error.toString(16)}]`;
+    const what = kind === "exception" ? `vector ${vector}${code}` : kind;
+    line(vcpu, `trap ${what} at 0x${vcpu.cpu.big(Reg.RIP).toString(16)}`);
+  });
+  emitter.on("event", (domain, port, vcpu) => line(undefined, `event d${domain} port ${port} for v${vcpu}`));
+  emitter.on("schedule", (vcpu, sliceNs) => line(vcpu, `run for ${Math.round(sliceNs / 1000)} us`));
+  onInstruction(hv, line, disassemble);
+}
+
+const NAMES = [
+  "rax",
+  "rcx",
+  "rdx",
+  "rbx",
+  "rsp",
+  "rbp",
+  "rsi",
+  "rdi",
+  "r8",
+  "r9",
+  "r10",
+  "r11",
+  "r12",
+  "r13",
+  "r14",
+  "r15",
+];
+
+function onInstruction(
+  hv: Hypervisor,
+  line: (vcpu: Vcpu, text: string) => void,
+  disassemble: ((bytes: Uint8Array, rip: bigint) => string) | undefined,
+): void {
+  const before = new Map<Vcpu, bigint[]>();
+  hv.trace.emitter.on("instruction", (vcpu) => {
+    const now = NAMES.map((_, reg) => vcpu.cpu.big(reg));
+    const last = before.get(vcpu);
+    const changed = NAMES.flatMap((name, reg) =>
+      last === undefined || last[reg] === now[reg] ? [] : [`${name}=${now[reg].toString(16)}`],
+    );
+    before.set(vcpu, now);
+    const rip = vcpu.cpu.big(Reg.RIP);
+    const bytes = new Uint8Array(15);
+    const text =
+      disassemble !== undefined && hv.access.read(vcpu, vcpu.cpu.va(Reg.RIP), bytes, 0, 15)
+        ? disassemble(bytes, rip)
+        : "";
+    line(vcpu, `insn 0x${rip.toString(16)} ${text}${changed.length > 0 ? `  ; ${changed.join(" ")}` : ""}`);
+  });
+}
