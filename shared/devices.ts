@@ -95,7 +95,7 @@ export const DeviceOp = {
   FileStat: 5,
   /** { path } → string[]: names in a directory, folders with a slash. */
   FileList: 6,
-  /** { name } in the first inputBytes, then text: appended to the log of that name. ENODEV when no logs are kept. */
+  /** { name } in the first inputBytes, then text: appended to the log file of that name. ENODEV when no logs are kept. */
   LogAppend: 7,
   /** → TerminalInfo. */
   TtyInfo: 8,

@@ -55,7 +55,7 @@ export async function main(worker: Worker, args: readonly string[], root: string
   };
   worker.on("message", (message: FromWorker) => {
     if (message === "ring") devices.serve();
-    else if ("log" in message) logs?.append("hypervisor", Buffer.from(message.log)).catch(() => {});
+    else if ("log" in message) logs?.append("hypervisor.log", Buffer.from(message.log)).catch(() => {});
     else if (message.ended === 0) leave(0);
     else fail(message.message);
   });
@@ -86,7 +86,7 @@ function watch(devices: DeviceHost, terminal: NodeTerminal): void {
   }, WATCH_MS).unref();
 }
 
-/** Logs by name in one folder. */
+/** Logs, files by name in one folder. */
 class Logs {
   readonly #dir: string;
   readonly #fds = new Map<string, number>();
@@ -100,7 +100,7 @@ class Logs {
     return new Promise((resolve, reject) => {
       let fd = this.#fds.get(name);
       if (fd === undefined) {
-        fd = openSync(join(this.#dir, `${name}.log`), "a");
+        fd = openSync(join(this.#dir, name), "a");
         this.#fds.set(name, fd);
       }
       write(fd, bytes, (error) => (error ? reject(error) : resolve()));

@@ -30,6 +30,7 @@ export class DeviceBus {
     const buffer = memory.buffer as unknown as SharedArrayBuffer;
     this.#words = new Int32Array(buffer, DEVICE_CONTROL_MFN * FRAME_SIZE, ControlLayout.size / 4);
     this.#ring = ring;
+    Atomics.store(this.#words, ControlLayout.running / 4, 1);
     this.#queue = new Int32Array(buffer, DEVICE_QUEUE_MFN * FRAME_SIZE, QueueLayout.size / 4);
     const queue = this.#queue;
     queue[QueueLayout.entries / 4] = QUEUE_ENTRIES;
