@@ -68,7 +68,7 @@ export class GrantMappings {
       maptrack.put(handle);
       return status;
     }
-    maptrack.set(handle, domid, ref, flags);
+    maptrack.set(handle, remote.grants, ref, flags);
     this.handle = handle;
     this.mfn = remote.grants.mfns[ref] as Mfn;
     return GNTST_okay;
@@ -142,10 +142,14 @@ export class GrantMappings {
     const { maptrack } = vcpu.domain.grants;
     const flags = handle < maptrack.limit ? maptrack.flags[handle] : 0;
     if (flags === 0) return GNTST_bad_handle;
-    const remote = this.#find(maptrack.domids[handle]);
-    if (!remote) return GNTST_bad_domain;
+    const remote = maptrack.remotes[handle];
+    if (!remote || remote.owner.memory.released) {
+      // The entry was overwritten instead, and the granter has died since. Xen crashes the caller here.
+      maptrack.put(handle);
+      return GNTST_bad_domain;
+    }
     const ref = maptrack.refs[handle];
-    const mfn = remote.grants.mfns[ref] as Mfn;
+    const mfn = remote.mfns[ref] as Mfn;
     const ro = (flags & GNTMAP_readonly) !== 0;
     const device = !isZero(deviceAddress) && (flags & GNTMAP_device_map) !== 0;
     if (device && (deviceAddress.hi !== 0 || deviceAddress.lo !== (mfn << FRAME_SHIFT) >>> 0))
@@ -154,12 +158,12 @@ export class GrantMappings {
       const status = this.#remove(vcpu, mfn, flags, address, replacement);
       if (status !== GNTST_okay) return status;
       maptrack.flags[handle] &= ~GNTMAP_host_map;
-      remote.grants.release(ref, ro ? Pin.hstr : Pin.hstw, ro);
+      remote.release(ref, ro ? Pin.hstr : Pin.hstw, ro);
       this.#drop(mfn, ro);
     }
     if (device) {
       maptrack.flags[handle] &= ~GNTMAP_device_map;
-      remote.grants.release(ref, ro ? Pin.devr : Pin.devw, ro);
+      remote.release(ref, ro ? Pin.devr : Pin.devw, ro);
       this.#drop(mfn, ro);
     }
     if ((maptrack.flags[handle] & (GNTMAP_device_map | GNTMAP_host_map)) === 0) maptrack.put(handle);
@@ -199,15 +203,15 @@ export class GrantMappings {
     while (maptrack.limit > 0 && budget-- > 0) {
       const handle = --maptrack.limit;
       const flags = maptrack.flags[handle];
-      const remote = flags === 0 ? undefined : this.#find(maptrack.domids[handle]);
-      if (!remote) continue;
+      const remote = maptrack.remotes[handle];
+      if (flags === 0 || !remote || remote.owner.memory.released) continue;
       const ref = maptrack.refs[handle];
       const ro = (flags & GNTMAP_readonly) !== 0;
       maptrack.flags[handle] = 0;
-      if (flags & GNTMAP_host_map) remote.grants.release(ref, ro ? Pin.hstr : Pin.hstw, ro);
+      if (flags & GNTMAP_host_map) remote.release(ref, ro ? Pin.hstr : Pin.hstw, ro);
       if (!(flags & GNTMAP_device_map)) continue;
-      remote.grants.release(ref, ro ? Pin.devr : Pin.devw, ro);
-      this.#drop(remote.grants.mfns[ref] as Mfn, ro);
+      remote.release(ref, ro ? Pin.devr : Pin.devw, ro);
+      this.#drop(remote.mfns[ref] as Mfn, ro);
     }
     return maptrack.limit;
   }

@@ -2,6 +2,8 @@
 // in frames of 256 handles up to a limit, so that a guest cannot make the hypervisor's memory grow without bound. Free
 // handles are reused last in, first out (which handle a map gets is not part of the ABI).
 
+import type { GrantTable } from "./grant_table.ts";
+
 /** Handles in what Xen counts as one maptrack frame. */
 const HANDLES_PER_FRAME = 256;
 
@@ -10,7 +12,8 @@ export class MapTrack {
   limit = 0;
   /** GNTMAP_ flags of what is still mapped; 0: the handle is free. */
   flags = new Uint32Array(0);
-  domids = new Uint16Array(0);
+  /** Whose grant it is; by object and not by id, for another domain may get the id when this one is gone. */
+  readonly remotes: (GrantTable | undefined)[] = [];
   refs = new Uint32Array(0);
   readonly #maxHandles: number;
   readonly #free: number[] = [];
@@ -31,8 +34,8 @@ export class MapTrack {
     return first;
   }
 
-  set(handle: number, domid: number, ref: number, flags: number): void {
-    this.domids[handle] = domid;
+  set(handle: number, remote: GrantTable, ref: number, flags: number): void {
+    this.remotes[handle] = remote;
     this.refs[handle] = ref;
     this.flags[handle] = flags;
   }
@@ -40,17 +43,16 @@ export class MapTrack {
   /** Frees a handle. */
   put(handle: number): void {
     this.flags[handle] = 0;
+    this.remotes[handle] = undefined;
     this.#free.push(handle);
   }
 
   #grow(size: number): void {
     const grown = Math.min(size, this.#maxHandles);
-    const { flags, domids, refs } = this;
+    const { flags, refs } = this;
     this.flags = new Uint32Array(grown);
-    this.domids = new Uint16Array(grown);
     this.refs = new Uint32Array(grown);
     this.flags.set(flags);
-    this.domids.set(domids);
     this.refs.set(refs);
   }
 }

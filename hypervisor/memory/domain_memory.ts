@@ -21,6 +21,8 @@ export class DomainMemory implements FrameOwner {
   tail = 0 as Mfn;
   /** No more frames are given to it. */
   dying = false;
+  /** Nobody refers to any frame of it any more: its id may be another domain's by now. */
+  released = false;
   /** Physical memory map: e820 entries as XENMEM_set_memory_map stored them, 20 bytes each. */
   memoryMap: Uint8Array | undefined = undefined;
   /** How far mmu.ts has come in taking its frames back. */
@@ -28,7 +30,7 @@ export class DomainMemory implements FrameOwner {
   relinquishLeft = 0;
 
   readonly #frames: FrameTable;
-  #released: (() => void) | undefined = undefined;
+  #whenReleased: (() => void) | undefined = undefined;
 
   constructor(frames: FrameTable, id: DomId, privileged: boolean, maxPages: number) {
     this.#frames = frames;
@@ -77,15 +79,16 @@ export class DomainMemory implements FrameOwner {
    * frames are freed and the domain id can be used again.
    */
   whenReleased(done: () => void): void {
-    this.#released = done;
+    this.#whenReleased = done;
     this.frameGone();
   }
 
   /** Called by the frame table whenever a frame has left the domain. */
   frameGone(): void {
-    if (this.#released === undefined || this.totPages > 0 || this.sharedPages > 0) return;
-    const done = this.#released;
-    this.#released = undefined;
+    if (this.#whenReleased === undefined || this.totPages > 0 || this.sharedPages > 0) return;
+    const done = this.#whenReleased;
+    this.#whenReleased = undefined;
+    this.released = true;
     for (const mfn of this.sharedFrames.splice(0)) this.#frames.freeXen(mfn);
     this.#frames.register(this.id, undefined);
     done();

@@ -23,7 +23,9 @@ const WINDOW = 511 * 2 ** 39;
 export class Chaos {
   readonly f = new Fixture(4);
   readonly #guests: Guest[] = [];
-  readonly #handles: number[] = [];
+  /** Grants that were made, and mappings that succeeded, newest last: most operations use these. */
+  readonly #granted: { owner: Guest; ref: number; user: Guest; flags: number }[] = [];
+  readonly #mapped: { by: Guest; handle: number; address: number; bus: number }[] = [];
   #state: number;
   #nextId = 3;
   /** Operations by name and whether they succeeded, to see that both kinds occur. */
@@ -158,6 +160,10 @@ export class Chaos {
     const command = this.#pick([0, 1, 2, 3, 4, 4, 5, 15, 15, 6, 7, 13, 16, 17]);
     const mfn = this.#mfn(g);
     if (command === 4 && mfn === g.l4) return ["skip", 0]; // The window's tables hang on this pin.
+    // Half of the time a page that is to be pinned is first made ready: unmapped where it is mapped to begin with.
+    const page = g.p2m.indexOf(mfn as Mfn);
+    if (command < 4 && page >= 0 && this.f.mm.tableLevel(g.l1[0]) === 1 && this.#random(2))
+      this.f.mm.setEntry(1, g.l1[0] * 1024 + page * 2, 0, 0, g.domain.id);
     view.setUint32(0, command, true);
     view.setBigUint64(8, BigInt(mfn), true);
     view.setBigUint64(16, BigInt(this.#mfn(g)), true);
@@ -203,39 +209,53 @@ export class Chaos {
   }
 
   #grant(g: Guest): [string, number] {
-    const { view, va } = this.#args(g);
     const other = this.#pick(this.#guests);
     const ref = 8 + this.#random(6);
     if (this.#random(3) === 0) {
       const at = g.domain.grants.frames[0] * FRAME_SIZE + ref * 8;
-      this.f.memory.view.setUint16(at + 2, this.#pick(this.#guests).domain.id, true);
+      const flags = this.#pick([0, 1, 1, 1, 5, 2, 9]);
+      this.f.memory.view.setUint16(at + 2, other.domain.id, true);
       this.f.memory.view.setUint32(at + 4, this.#mfn(g), true);
-      this.f.memory.view.setUint16(at, this.#pick([0, 1, 1, 5, 2, 9]), true);
+      this.f.memory.view.setUint16(at, flags, true);
+      this.#granted.push({ owner: g, ref, user: other, flags });
       return ["grant", 0];
     }
-    const pte = this.#random(4) === 0;
-    const address = pte ? this.#mfn(g) * FRAME_SIZE + this.#index() * 8 : this.#address();
-    view.setBigUint64(0, BigInt(address), true);
     if (this.#random(2)) {
-      view.setUint32(8, this.#pick([2, 2, 6, 1, 3, 7, 4]) | (pte ? 16 : 0), true);
-      view.setUint32(12, ref, true);
-      view.setUint16(16, other.domain.id, true);
-      this.f.call(g, grantTableOp, 0, va, 1);
-      const status = view.getInt16(18, true);
-      if (status === 0) this.#handles.push(view.getUint32(20, true));
+      const known = this.#random(5) ? this.#granted.at(-1 - this.#random(6)) : undefined;
+      const by = known?.user ?? g;
+      if (!this.#guests.includes(by)) return ["idle", 0];
+      const pte = this.#random(4) === 0;
+      const entry = this.#random(3) ? by.l1[0] : this.#mfn(by);
+      const address = pte ? entry * FRAME_SIZE + this.#index() * 8 : this.#address();
+      const args = this.#args(by);
+      args.view.setBigUint64(0, BigInt(address), true);
+      args.view.setUint32(8, this.#pick([2, 2, 6, 6, 1, 3, 7, 4]) | (pte ? 16 : 0), true);
+      args.view.setUint32(12, known?.ref ?? ref, true);
+      args.view.setUint16(16, (known?.owner ?? other).domain.id, true);
+      this.f.call(by, grantTableOp, 0, args.va, 1);
+      const status = args.view.getInt16(18, true);
+      const bus = Number(args.view.getBigUint64(24, true));
+      if (status === 0) this.#mapped.push({ by, handle: args.view.getUint32(20, true), address, bus });
       return ["map", status];
     }
-    const replace = this.#random(4) === 0;
-    view.setBigUint64(8, BigInt(this.#random(3) ? 0 : replace ? this.#address() : this.#mfn(g) * FRAME_SIZE), true);
-    view.setUint32(16, this.#handles.length && this.#random(5) ? this.#pick(this.#handles) : this.#random(600), true);
-    this.f.call(g, grantTableOp, replace ? 7 : 1, va, 1);
-    return [replace ? "unmap_and_replace" : "unmap", view.getInt16(20, true)];
+    const replace = this.#random(5) === 0;
+    const mapping = this.#random(6) ? this.#mapped.at(-1 - this.#random(8)) : undefined;
+    const by = mapping?.by ?? g;
+    if (!this.#guests.includes(by)) return ["idle", 0];
+    const args = this.#args(by);
+    const second = replace ? this.#address() : this.#random(2) ? (mapping?.bus ?? 4096) : 0;
+    args.view.setBigUint64(0, BigInt(this.#random(8) ? (mapping?.address ?? this.#address()) : 0), true);
+    args.view.setBigUint64(8, BigInt(second), true);
+    args.view.setUint32(16, mapping?.handle ?? this.#random(600), true);
+    this.f.call(by, grantTableOp, replace ? 7 : 1, args.va, 1);
+    return [replace ? "unmap_and_replace" : "unmap", args.view.getInt16(20, true)];
   }
 
   #copyOrTransfer(g: Guest): [string, number] {
     const { view, va } = this.#args(g);
-    const other = this.#pick(this.#guests).domain.id;
-    const ref = BigInt(8 + this.#random(6));
+    const known = this.#granted.filter((grant) => grant.user === g).at(-1 - this.#random(3));
+    const other = (known?.owner ?? this.#pick(this.#guests)).domain.id;
+    const ref = BigInt(known?.ref ?? 8 + this.#random(6));
     if (this.#random(3) === 0) {
       view.setBigUint64(0, BigInt(this.#mfn(g)), true);
       view.setUint16(8, other, true);
@@ -246,7 +266,7 @@ export class Chaos {
     const flags = this.#random(4);
     view.setBigUint64(0, flags & 1 ? ref : BigInt(this.#mfn(g)), true);
     view.setUint16(8, flags & 1 ? other : DOMID_SELF, true);
-    view.setUint16(10, this.#random(5000), true);
+    view.setUint16(10, this.#random(4200), true);
     view.setBigUint64(16, flags & 2 ? ref : BigInt(this.#mfn(g)), true);
     view.setUint16(24, flags & 2 ? other : DOMID_SELF, true);
     view.setUint16(26, this.#random(4096), true);

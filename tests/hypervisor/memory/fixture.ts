@@ -119,7 +119,7 @@ export class Fixture {
 
   constructor(mib = 8) {
     this.memory = new MachineMemory(allocateMemory(mib));
-    this.#cpuAddress = this.memory.reserve(16 * CpuLayout.size);
+    this.#cpuAddress = this.memory.reserve(64 * CpuLayout.size);
     this.walker = new PageWalker(this.memory);
     this.tlb = new ModelTlb(this.walker);
     this.frames = new FrameTable(this.memory, this.tlb, new MachineToPhys(this.memory));
