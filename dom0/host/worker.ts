@@ -23,7 +23,10 @@ port.once("message", ({ memory, options }: ToWorker) => {
     tell({ ended: 1, message: error instanceof Error ? error.message : String(error) });
     return;
   }
-  if (options.logDir !== undefined) machine.log.onText = (log) => tell({ log });
+  if (options.logDir !== undefined) {
+    tell({ log: machine.log.read(0, machine.log.end) });
+    machine.log.onText = (log) => tell({ log });
+  }
   const stopTracing = trace(machine, options);
   run(machine, bus, options.clock === "virtual");
   stopTracing();

@@ -1,0 +1,49 @@
+// `npm start` as a person or a script starts it: a process with a worker, its exit status, its files.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+
+const dir = mkdtempSync(join(tmpdir(), "xenolith-start-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+function start(args: readonly string[], command = [process.execPath, "scripts/start.mjs"]): ReturnType<typeof run> {
+  return run([...command, ...args]);
+}
+
+function run([file, ...args]: readonly string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(file, args, { input: "", encoding: "utf8", timeout: 25_000 });
+}
+
+describe("npm start", () => {
+  test("without any input it starts, ends and says nothing on standard error", () => {
+    const { status, stderr } = start([], ["npm", "start", "--silent"]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  });
+
+  test("on the virtual clock too", () => {
+    const { status, stderr } = start(["--clock", "virtual", "--seed", "3"]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  });
+
+  test("a wrong option is one line on standard error, and status 1", () => {
+    const { status, stdout, stderr } = start(["--memory", "lots"]);
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    expect(stderr).toMatch(/^--memory .*\n$/);
+  });
+
+  test("dom0 larger than the memory that is left is one line too", () => {
+    const { status, stderr } = start(["--memory", "4096", "--dom0-memory", "4064"]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^.*dom0.*\n$/);
+  });
+
+  test("the trace and the hypervisor's log go where they are told to", () => {
+    const trace = join(dir, "trace");
+    const { status } = start(["--trace=hypercalls,sched", "--trace-file", trace, "--log-dir", join(dir, "logs")]);
+    expect(status).toBe(0);
+    expect(readFileSync(trace, "utf8")).toMatch(/set_callbacks/);
+    expect(readFileSync(join(dir, "logs", "hypervisor.log"), "utf8")).toMatch(/^\(XEN\) /);
+  });
+});
