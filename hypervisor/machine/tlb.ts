@@ -5,8 +5,9 @@
 // it; the hypervisor flushes it through the Tlb contract of processor.ts.
 //
 // Data entry, 32 bytes: u64 tag for reading, u64 tag for writing, u32 host page address minus guest page address (mod
-//   2^32, to be added to an address), u32 frame. The tag for writing is there only once the dirty bit is set, and never
-//   while the frame holds decoded code.
+//   2^32, to be added to an address), u32 frame, u32 granules. The tag for writing is there only once the dirty bit is
+//   set, and never while the frame holds decoded code: then `granules`, if not 0, is the address of 256 bytes, one for
+//   each 16 bytes of the frame, and stores to those whose byte is 0 are allowed.
 // Code entry, 16 bytes: u64 tag, u32 address of the frame's map from offset to decoded operation, u32 frame.
 
 import type { Mfn, Va } from "../../shared/brand.ts";
@@ -66,8 +67,8 @@ export class SoftTlb implements Tlb {
     return asid;
   }
 
-  /** Enters a page that the walker has found; `write` if it may be written from now on without another walk. */
-  fillData(asid: number, va: Va, mfn: Mfn, write: boolean): void {
+  /** Enters a page that the walker has found; `write` if it may be written from now on without another walk, `granules` if in part. */
+  fillData(asid: number, va: Va, mfn: Mfn, write: boolean, granules = 0): void {
     const page = (va - (va % 4096)) as Va;
     const slot = (page / 4096) % DATA_SLOTS;
     const at = this.#data + slot * (DATA_ENTRY / 4);
@@ -80,6 +81,7 @@ export class SoftTlb implements Tlb {
     u32[at + 3] = write ? hi : 0;
     u32[at + 4] = mfn * 4096 - (page >>> 0);
     u32[at + 5] = mfn;
+    u32[at + 6] = granules;
     const known = this.#slots[mfn];
     const count = known >>> 24;
     if (count === 0) this.#slots[mfn] = (1 << 24) | slot;
@@ -150,6 +152,7 @@ export class SoftTlb implements Tlb {
   /** Forgets every entry for code: the decoded operations are about to be thrown away all at once. */
   flushCode(): void {
     this.#u32.fill(0, this.#code, this.#code + CODE_SLOTS * (CODE_ENTRY / 4));
+    for (let slot = 0; slot < DATA_SLOTS; slot++) this.#u32[this.#data + slot * (DATA_ENTRY / 4) + 6] = 0;
   }
 
   /** Takes away the right to write to a frame without a walk, since code is being decoded from it. */
@@ -166,6 +169,7 @@ export class SoftTlb implements Tlb {
     if (this.#u32[at + 5] !== mfn) return;
     this.#u32[at + 2] = 0;
     this.#u32[at + 3] = 0;
+    this.#u32[at + 6] = 0;
   }
 
   #clearDataOf(slot: number, mfn: Mfn): void {
@@ -174,7 +178,7 @@ export class SoftTlb implements Tlb {
 
   #clearData(slot: number): void {
     const at = this.#data + slot * (DATA_ENTRY / 4);
-    this.#u32.fill(0, at, at + 6);
+    this.#u32.fill(0, at, at + 7);
   }
 
   #clearCode(slot: number): void {

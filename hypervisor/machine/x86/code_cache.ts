@@ -19,6 +19,8 @@ import { CONDITIONAL_JUMPS } from "./hot.ts";
 import { AddressFlag, CHECK_EVERY, Handler, Slot, Uop } from "./layout.ts";
 
 const MAP_SIZE = 4096 * 4;
+/** A byte for each 16 bytes of the frame: not 0 where something was decoded. */
+const GRANULES = 256;
 /** Instructions decoded in one go, and the room that they can take: each with a stub, a check, and closing records. */
 const BLOCK_LIMIT = 512;
 const BLOCK_ROOM = (BLOCK_LIMIT * 3 + 8) * Uop.size;
@@ -27,6 +29,8 @@ export interface CodeFrame {
   readonly mfn: Mfn;
   /** Address of the map: 4096 u32, 0 where nothing is decoded. */
   readonly map: number;
+  /** Address of the frame's granules. */
+  readonly granules: number;
   /** Pairs of start and end of the frame's records. */
   readonly ranges: number[];
 }
@@ -96,6 +100,26 @@ export class CodeCache implements CodeFrames {
     return this.#has[mfn] !== 0;
   }
 
+  /** Address of the frame's granules, or 0. */
+  granules(mfn: Mfn): number {
+    return this.#has[mfn] ? this.#frames.get(mfn)!.granules : 0;
+  }
+
+  /** Was anything decoded from the granules that these bytes of the frame are in? */
+  touches(mfn: Mfn, offset: number, bytes: number): boolean {
+    const granules = this.granules(mfn);
+    if (granules === 0) return false;
+    for (let i = offset >>> 4; i <= Math.min(4095, offset + bytes - 1) >>> 4; i++) {
+      if (this.#u8[granules + i] !== 0) return true;
+    }
+    return false;
+  }
+
+  /** Notes what a decoded instruction depends on. */
+  #cover(frame: CodeFrame, offset: number, bytes: number): void {
+    for (let i = offset >>> 4; i <= Math.min(4095, offset + bytes - 1) >>> 4; i++) this.#u8[frame.granules + i] = 1;
+  }
+
   drop(mfn: Mfn): void {
     const frame = this.#frames.get(mfn);
     if (!frame) return;
@@ -115,10 +139,10 @@ export class CodeCache implements CodeFrames {
   frame(mfn: Mfn): CodeFrame {
     const known = this.#frames.get(mfn);
     if (known) return known;
-    this.#room(MAP_SIZE + 3 * BLOCK_ROOM);
-    const frame: CodeFrame = { mfn, map: this.#next, ranges: [] };
-    this.#u32.fill(0, this.#next >>> 2, (this.#next + MAP_SIZE) >>> 2);
-    this.#next += MAP_SIZE;
+    this.#room(MAP_SIZE + GRANULES + 3 * BLOCK_ROOM);
+    const frame: CodeFrame = { mfn, map: this.#next, granules: this.#next + MAP_SIZE, ranges: [] };
+    this.#u32.fill(0, this.#next >>> 2, (this.#next + MAP_SIZE + GRANULES) >>> 2);
+    this.#next += MAP_SIZE + GRANULES;
     this.#frames.set(mfn, frame);
     this.#has[mfn] = 1;
     return frame;
@@ -161,7 +185,7 @@ export class CodeCache implements CodeFrames {
     this.#joined.set(this.#u8.subarray(second.mfn * 4096, second.mfn * 4096 + 32 - inFirst), inFirst);
     const start = this.#next;
     const length = this.decoder.decode(this.#joined, 0, 32);
-    if (length <= 0) {
+    if (length <= 0 || !this.#fits(offset, length)) {
       this.onUndefined(this.#joined, offset);
       this.#emitUndefined(offset);
     } else {
@@ -170,6 +194,7 @@ export class CodeCache implements CodeFrames {
       if (flow !== "stop") this.#emitSpecial(Handler.LOOKUP, offset + length, offset + length);
       this.#placeStubs(undefined);
     }
+    this.#cover(second, 0, 16);
     first.ranges.push(start, this.#next);
     second.ranges.push(start, this.#next);
     this.#u32[at] = second.map;
@@ -197,11 +222,13 @@ export class CodeCache implements CodeFrames {
       }
       const length = this.decoder.decode(this.#u8, base + at, base + 4096);
       if (length === Undecoded.TRUNCATED) {
+        this.#cover(frame, at, 4096);
         this.#u32[map + at] = this.#emitSpecial(Handler.STRADDLE, at, at);
         break;
       }
-      if (length <= 0) {
+      if (length <= 0 || !this.#fits(at, length)) {
         this.onUndefined(this.#u8.subarray(base + at, base + Math.min(4096, at + 16)), at);
+        this.#cover(frame, at, 15);
         this.#u32[map + at] = this.#emitUndefined(at);
         break;
       }
@@ -212,6 +239,7 @@ export class CodeCache implements CodeFrames {
         if (op) this.#u16[(this.#next - Uop.size) >>> 1] = op;
       }
       this.#u32[map + at] = this.#next;
+      this.#cover(frame, at, length);
       previous = this.#emit(frame, at, length);
       at += length;
       if (flow === "jump" || flow === "stop" || flow === "call") break;
@@ -224,6 +252,13 @@ export class CodeCache implements CodeFrames {
     }
     this.#placeStubs(frame);
     frame.ranges.push(start, this.#next);
+  }
+
+  /** A record has 32 bits for a branch's target relative to its page, which nearly every offset of 32 bits keeps to. */
+  #fits(rel: number, length: number): boolean {
+    const { form, branch } = this.decoder;
+    const target = rel + length + branch;
+    return form.description.options.flow === undefined || target === (target | 0);
   }
 
   #emitSpecial(handler: number, rel: number, disp: number): number {

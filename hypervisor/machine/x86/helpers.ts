@@ -91,6 +91,18 @@ export function emitHelpers(module: ModuleBuilder, a: Addresses, imports: BaseIm
       b.if(b.eq(page, b.peek(64, slot, a.data + tag)), () =>
         b.giveAndReturn(b.add(b.wrap(at), b.peek(32, slot, a.data + 16))),
       );
+      if (tag === 8) {
+        // A page with code: the store may go where no code is.
+        const granules = b.let(b.peek(32, slot, a.data + 24));
+        const readable = b.eq(page, b.peek(64, slot, a.data));
+        b.if(b.and(readable, b.ne(granules, b.i32(0))), () => {
+          const granule = (address: Val): Val =>
+            b.peek(8, b.add(granules, b.shr(b.and(b.wrap(address), b.i32(4095)), b.i32(4))), 0);
+          b.if(b.eqz(b.or(granule(at), granule(last))), () =>
+            b.giveAndReturn(b.add(b.wrap(at), b.peek(32, slot, a.data + 16))),
+          );
+        });
+      }
       b.give(b.call(miss, b.wrap(at), b.wrap(b.shr(at, b.i64(32))), size));
     });
   }

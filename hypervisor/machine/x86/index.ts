@@ -18,7 +18,7 @@ import { FunctionTable } from "./functions.ts";
 import { HostContext, hostFunction } from "./host.ts";
 import { hotEntries } from "./hot.ts";
 import { instructionNamed, instructions } from "./instructions/index.ts";
-import { INTERNAL_EXIT, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
+import { AddressFlag, INTERNAL_EXIT, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
 import { emitBase } from "./loop.ts";
 import { X86Mmu } from "./mmu.ts";
 
@@ -70,6 +70,10 @@ export class X86Processor implements Processor {
     this.#state = state >>> 2;
     this.exitFlag = state + State.exitFlag;
     const frames = { has: (mfn: Mfn) => this.#code.has(mfn), drop: (mfn: Mfn) => this.#code.drop(mfn) };
+    const written = {
+      touches: (mfn: Mfn, offset: number, bytes: number) => this.#code.touches(mfn, offset, bytes),
+      granules: (mfn: Mfn) => this.#code.granules(mfn),
+    };
     this.#tlb = new SoftTlb(memory, frames);
     this.tlb = this.#tlb;
     // A sixteenth of the machine, so that a small test machine has room left; 64 MiB hold a whole Linux kernel's text.
@@ -82,7 +86,7 @@ export class X86Processor implements Processor {
       code: this.#tlb.codeAddress,
       codeMask: ((1 << CODE_BITS) - 1) * CODE_ENTRY,
     };
-    this.#mmu = new X86Mmu(memory, walker, this.#tlb, state, frames.has, () => this.#badAddressVector());
+    this.#mmu = new X86Mmu(memory, walker, this.#tlb, state, written, () => this.#badAddressVector());
 
     const hot = hotEntries((name) => instructions.some((description) => description.name === name));
     const pages = memory.wasm.buffer.byteLength / 65536;
@@ -266,6 +270,10 @@ export class X86Processor implements Processor {
     const record = this.#u32[this.#state + State.current / 4];
     const info = this.#functions.info(this.#u8[record + Uop.cold] | (this.#u8[record + Uop.cold + 1] << 8));
     if (!info.shapes.some((shape) => shape.kind === "mem")) return info.description.options.stack ? 12 : 13;
+    // With a segment prefix it isn't the stack segment, whatever the base.
+    const index = this.#u8[record + Uop.index] >>> 3;
+    const segment = this.#u8[record + Uop.scale] & (AddressFlag.FS | AddressFlag.GS);
+    if (segment || index === Slot.FS_BASE || index === Slot.GS_BASE) return 13;
     const base = this.#u8[record + Uop.base] >>> 3;
     return base === Reg.RSP || base === Reg.RBP ? 12 : 13;
   }

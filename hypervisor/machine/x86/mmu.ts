@@ -13,12 +13,18 @@ import { Slot, State } from "./layout.ts";
 
 const PAGE_FAULT = 14;
 
+/** What must be known of decoded code when something is written. */
+export interface WrittenCode {
+  touches(mfn: Mfn, offset: number, bytes: number): boolean;
+  granules(mfn: Mfn): number;
+}
+
 export class X86Mmu implements GuestPort {
   readonly #memory: MachineMemory;
   readonly #walker: PageWalker;
   readonly #tlb: SoftTlb;
   readonly #state: number;
-  readonly #isCode: (mfn: Mfn) => boolean;
+  readonly #code: WrittenCode;
   /** Which vector a non-canonical address raises: 12 for stack accesses, else 13. Asked only then. */
   readonly #badAddressVector: () => number;
   cr3 = 0 as Mfn;
@@ -37,14 +43,14 @@ export class X86Mmu implements GuestPort {
     walker: PageWalker,
     tlb: SoftTlb,
     state: number,
-    isCode: (mfn: Mfn) => boolean,
+    code: WrittenCode,
     badAddressVector: () => number,
   ) {
     this.#memory = memory;
     this.#walker = walker;
     this.#tlb = tlb;
     this.#state = state;
-    this.#isCode = isCode;
+    this.#code = code;
     this.#badAddressVector = badAddressVector;
   }
 
@@ -54,8 +60,11 @@ export class X86Mmu implements GuestPort {
     void cpu;
   }
 
-  /** Host address of a byte, its page entered into the TLB; or 0, the fault noted. */
-  translate(lo: number, hi: number, access: number): number {
+  /**
+   * Host address of a byte, its page entered into the TLB; or 0, the fault noted. `bytes` are to be accessed, as far as
+   * they are in its page: what was decoded from them is dropped if they are to be written.
+   */
+  translate(lo: number, hi: number, access: number, bytes: number): number {
     const va = canonical(lo, hi);
     if (va === -1) {
       this.note(this.#badAddressVector(), 0);
@@ -71,9 +80,10 @@ export class X86Mmu implements GuestPort {
       this.notePageFault(va, this.#walker.errorCode);
       return 0;
     }
-    if (access === Access.WRITE && this.#isCode(mfn)) this.#tlb.dropCode(mfn);
-    const write = this.#walker.writable && this.#walker.dirty && !this.#isCode(mfn);
-    this.#tlb.fillData(this.asid, va, mfn, write);
+    if (access === Access.WRITE && this.#code.touches(mfn, offset, bytes)) this.#tlb.dropCode(mfn);
+    const write = this.#walker.writable && this.#walker.dirty;
+    const granules = this.#code.granules(mfn);
+    this.#tlb.fillData(this.asid, va, mfn, write && granules === 0, write ? granules : 0);
     return (mfn * 4096 + offset) >>> 0;
   }
 
@@ -95,10 +105,10 @@ export class X86Mmu implements GuestPort {
   /** Import of the emitted code: host address of an operand to be read, or 0. A crossing one is put together aside. */
   readonly missRead = (lo: number, hi: number, bytes: number): number => {
     const inPage = 4096 - (lo & 4095);
-    const first = this.translate(lo, hi, Access.READ);
+    const first = this.translate(lo, hi, Access.READ, bytes);
     if (inPage >= bytes || first === 0) return first;
     const next = (lo + inPage) >>> 0;
-    const second = this.translate(next, next === 0 ? (hi + 1) >>> 0 : hi, Access.READ);
+    const second = this.translate(next, next === 0 ? (hi + 1) >>> 0 : hi, Access.READ, bytes - inPage);
     if (second === 0) return 0;
     const bounce = this.#state + State.bounceRead;
     const u8 = this.#memory.u8;
@@ -109,10 +119,10 @@ export class X86Mmu implements GuestPort {
   /** The same for an operand to be written; for a crossing one `pending` is set, and `commit` carries the store out. */
   readonly missWrite = (lo: number, hi: number, bytes: number): number => {
     const inPage = 4096 - (lo & 4095);
-    const first = this.translate(lo, hi, Access.WRITE);
+    const first = this.translate(lo, hi, Access.WRITE, bytes);
     if (inPage >= bytes || first === 0) return first;
     const next = (lo + inPage) >>> 0;
-    const second = this.translate(next, next === 0 ? (hi + 1) >>> 0 : hi, Access.WRITE);
+    const second = this.translate(next, next === 0 ? (hi + 1) >>> 0 : hi, Access.WRITE, bytes - inPage);
     if (second === 0) return 0;
     const bounce = this.#state + State.bounceWrite;
     const u8 = this.#memory.u8;
@@ -142,7 +152,8 @@ export class X86Mmu implements GuestPort {
     // All pages are checked before the first byte is written.
     for (let at = 0; at < from.length; ) {
       const low = lo + at;
-      if (this.translate(low >>> 0, (hi + (low > 0xffffffff ? 1 : 0)) >>> 0, Access.WRITE) === 0) return false;
+      const high = (hi + (low > 0xffffffff ? 1 : 0)) >>> 0;
+      if (this.translate(low >>> 0, high, Access.WRITE, from.length - at) === 0) return false;
       at += 4096 - (low & 4095);
     }
     return this.#copy(lo, hi, from, Access.WRITE);
@@ -151,7 +162,8 @@ export class X86Mmu implements GuestPort {
   #copy(lo: number, hi: number, bytes: Uint8Array, access: number): boolean {
     for (let at = 0; at < bytes.length; ) {
       const low = lo + at;
-      const host = this.translate(low >>> 0, (hi + (low > 0xffffffff ? 1 : 0)) >>> 0, access);
+      const high = (hi + (low > 0xffffffff ? 1 : 0)) >>> 0;
+      const host = this.translate(low >>> 0, high, access, bytes.length - at);
       if (host === 0) return false;
       const length = Math.min(bytes.length - at, 4096 - (low & 4095));
       if (access === Access.WRITE) this.#memory.u8.set(bytes.subarray(at, at + length), host);
