@@ -19,6 +19,7 @@ import type { Trace } from "./trace.ts";
 
 export { DeviceBus } from "./machine/devices.ts";
 export { allocateMemory } from "./machine/memory.ts";
+export { disassemble, setDisassemblerLoader } from "./machine/x86/disassemble.ts";
 export { formatTrace } from "./trace_format.ts";
 
 /** The host's clocks, injected. */

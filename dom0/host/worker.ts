@@ -3,8 +3,16 @@
 // Loaded by scripts/start.mjs's worker; told its memory and options by main.ts.
 
 import { closeSync, openSync, writeSync } from "node:fs";
+import { createRequire } from "node:module";
 import { parentPort } from "node:worker_threads";
-import { createMachine, DeviceBus, formatTrace, type Machine } from "../../hypervisor/index.ts";
+import {
+  createMachine,
+  DeviceBus,
+  disassemble,
+  formatTrace,
+  type Machine,
+  setDisassemblerLoader,
+} from "../../hypervisor/index.ts";
 import dom0Main from "../kernel.ts";
 import type { FromWorker, ToWorker } from "./main.ts";
 import type { HostOptions } from "./options.ts";
@@ -12,6 +20,9 @@ import type { HostOptions } from "./options.ts";
 const port = parentPort;
 if (port === null) throw new Error("this module is for a worker thread");
 const tell = (message: FromWorker): void => port.postMessage(message);
+
+// Only when an instruction is to be shown: it is large.
+setDisassemblerLoader(() => createRequire(import.meta.url)("iced-x86"));
 
 port.once("message", ({ memory, options }: ToWorker) => {
   const bus = new DeviceBus(memory, () => tell("ring"));
@@ -68,7 +79,7 @@ function trace(machine: Machine, options: HostOptions): () => void {
   const fd = options.traceFile === undefined ? 2 : openSync(options.traceFile, "w");
   for (const kind of options.trace) machine.trace[kind] = true;
   machine.trace.insn = options.traceInstructions;
-  formatTrace(machine, (line) => writeSync(fd, `${line}\n`));
+  formatTrace(machine, (line) => writeSync(fd, `${line}\n`), disassemble);
   return () => {
     if (fd !== 2) closeSync(fd);
   };
