@@ -16,7 +16,7 @@ import { findFile, readWhole } from "./files.ts";
 import { ImageError, unpackKernel } from "./image/index.ts";
 import { parseKernelImage } from "./kernel_image.ts";
 import { makeUuid, parseUuid } from "./uuid.ts";
-import { isNamed, OutOfMemory, Xc } from "./xc.ts";
+import { isNamed, OutOfMemory, WEIGHT_SCALE, Xc } from "./xc.ts";
 import { physInfo } from "./xc_machine.ts";
 import { removeDomain, renameDomain, writeDom0, writeDomain, writeRings } from "./xenstore_entries.ts";
 
@@ -172,10 +172,9 @@ export class Toolstack {
     return domid;
   }
 
-  /** Weight 256 is a domain's default, as in the field; BVT's mcu_advance is the inverse of the weight. */
   #setWeight(domid: DomId, weight: number): void {
-    const bvt = this.xc.getBvt(domid);
-    this.xc.setBvt(domid, { ...bvt, mcuAdvance: Math.max(1, Math.round((bvt.mcuAdvance * 256) / weight)) });
+    const mcuAdvance = Math.max(1, Math.round(WEIGHT_SCALE / weight));
+    this.xc.setBvt(domid, { ...this.xc.getBvt(domid), mcuAdvance });
   }
 
   *#destroy(domid: DomId): Task {

@@ -50,6 +50,9 @@ export interface BvtParameters {
   unwarpLimitMs: number;
 }
 
+/** weight x mcuAdvance, as the hypervisor's BVT has it: a new domain's weight of 256 is an mcu_advance of 2^17. */
+export const WEIGHT_SCALE = 1 << 25;
+
 const POPULATE_BATCH = 4096;
 const INFO_LIST = 64;
 

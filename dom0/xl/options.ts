@@ -16,7 +16,7 @@ export interface ParsedArguments<N extends string> {
   readonly words: readonly string[];
   has(name: N): boolean;
   /** The last value given. */
-  valueOf(name: N): string | undefined;
+  lastOf(name: N): string | undefined;
 }
 
 /** Throws CommandError (status 1, as xl) for an option that isn't in `specs`, or one without its value. */
@@ -68,7 +68,7 @@ export function parseArguments<N extends string>(
     options,
     words,
     has: (name) => options.some((o) => o.name === name),
-    valueOf: (name) => options.findLast((o) => o.name === name)?.value,
+    lastOf: (name) => options.findLast((o) => o.name === name)?.value,
   };
 }
 

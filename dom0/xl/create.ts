@@ -1,0 +1,47 @@
+// xl create: reads the configuration, has the domain made, starts it, and with -c shows its console until it ends.
+
+import { readDomainConfig } from "../toolstack/config/index.ts";
+import { readWhole } from "../toolstack/files.ts";
+import { attachConsole } from "./attach.ts";
+import { type Command, CommandError } from "./context.ts";
+import { parseArguments } from "./options.ts";
+
+const OPTIONS = {
+  console: { letter: "c" },
+  paused: { letter: "p" },
+  quiet: { letter: "q", long: "quiet" },
+  exit: { letter: "e" },
+  dryRun: { letter: "n", long: "dryrun" },
+} as const;
+
+export const create: Command = {
+  name: "create",
+  usage: "<ConfigFile> [options] [vars]",
+  summary: "Create a domain from config file <filename>",
+  options: [
+    "-c                      Connect to the console after the domain is created.",
+    "-p                      Leave the domain paused after it is created.",
+    "-q, --quiet             Quiet.",
+    "-n, --dryrun            Read the configuration only.",
+    "vars                    Settings as in the file, such as memory=64 or 'extra=\"quiet\"'.",
+  ],
+  completes: "file",
+  *run(context, args) {
+    const { words, has } = parseArguments("xl create", args, OPTIONS);
+    const file = words.find((word) => !word.includes("="));
+    const overrides = words.filter((word) => word !== file);
+    if (file === undefined) throw new CommandError(`Usage: xl create ${create.usage}`);
+    const stray = overrides.find((word) => !word.includes("="));
+    if (stray !== undefined) throw new CommandError(`xl create: "${stray}" is not a setting, as in memory=64`);
+    const bytes = yield* readWhole(context.kernel.host, "Failed to read config file:", file);
+    if (!has("quiet")) yield* context.io.write(`Parsing config from ${file}\n`);
+    const warnings: string[] = [];
+    const config = readDomainConfig(file, new TextDecoder().decode(bytes), overrides, (w) => warnings.push(w));
+    for (const warning of warnings) yield* context.io.write(`${warning}\n`);
+    if (has("dryRun")) return 0;
+    const domid = yield* context.toolstack.create(config);
+    if (!has("paused")) context.toolstack.unpause(domid);
+    if (has("console")) yield* attachConsole(context, domid, { followRestarts: true });
+    return 0;
+  },
+};

@@ -1,0 +1,71 @@
+// The commands of xl and the xenstore tools, and how one is run. The shell calls `runCommand`; every failure becomes one
+// line and an exit status here.
+
+import { type Task, XenError } from "../../guests/sdk/index.ts";
+import { describeError } from "../toolstack/errors.ts";
+import { console } from "./console.ts";
+import { type Command, CommandError, type XlContext } from "./context.ts";
+import { destroy, pause, reboot, shutdown, unpause } from "./control.ts";
+import { create } from "./create.ts";
+import { domid, domname, list, rename, uptime, vcpuList, vmList } from "./list.ts";
+import { debugKeysCommand, dmesg, info, schedBvt } from "./machine.ts";
+import { xenstoreExists, xenstoreList, xenstoreLs, xenstoreRead, xenstoreRm, xenstoreWrite } from "./xenstore.ts";
+
+export type { Command, Io, Keys, XlContext } from "./context.ts";
+
+/** The subcommands of xl, in the order in which help shows them. */
+export const XL_COMMANDS: readonly Command[] = [
+  create,
+  list,
+  destroy,
+  shutdown,
+  reboot,
+  pause,
+  unpause,
+  console,
+  vcpuList,
+  vmList,
+  info,
+  dmesg,
+  uptime,
+  domid,
+  domname,
+  rename,
+  schedBvt,
+  debugKeysCommand,
+];
+
+/** Commands that stand alone. */
+export const XENSTORE_COMMANDS: readonly Command[] = [
+  xenstoreLs,
+  xenstoreRead,
+  xenstoreList,
+  xenstoreWrite,
+  xenstoreRm,
+  xenstoreExists,
+];
+
+/** Runs one command; its exit status. What goes wrong is printed as one line. */
+export function* runCommand(command: Command, context: XlContext, args: readonly string[]): Task<number> {
+  try {
+    return yield* command.run(context, args);
+  } catch (error) {
+    if (error instanceof CommandError) {
+      yield* context.io.write(`${error.message}\n`);
+      return error.status;
+    }
+    const line = describeError(error);
+    if (line === undefined) {
+      context.kernel.log(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      yield* context.io.write(`internal error in ${command.name} (see xl dmesg): ${error}\n`);
+    } else if (error instanceof XenError) yield* context.io.write(`xl: the hypervisor refused: ${line}\n`);
+    else yield* context.io.write(`${line}\n`);
+    return 1;
+  }
+}
+
+/** Help for one command. */
+export function describeCommand(command: Command, prefix: string): string {
+  const options = (command.options ?? []).map((line) => `  ${line}\n`).join("");
+  return `Usage: ${prefix}${command.name} ${command.usage}\n\n${command.summary}.\n${options === "" ? "" : `\nOptions:\n\n${options}`}`;
+}

@@ -1,0 +1,166 @@
+// The xenstore commands: xenstore-ls, -read, -write, -list, -rm, -exists, in the form of Xen's own. They act as dom0.
+
+import type { XsClient } from "../xenstored/index.ts";
+import { XsError } from "../xenstored/index.ts";
+import { type Command, CommandError } from "./context.ts";
+import { expectWords, parseArguments } from "./options.ts";
+
+/** How much of a line -ls leaves for what follows a cut value. */
+const TAG_LENGTH = 10;
+const PERMISSIONS_COLUMN = 60;
+
+/** Runs `body`, a failure of the store's turned into the line that the tools print. */
+function onPath<T>(what: string, path: string, body: () => T | undefined): T {
+  let result: T | undefined;
+  try {
+    result = body();
+  } catch (error) {
+    if (!(error instanceof XsError)) throw error;
+    throw new CommandError(`${what} ${path}: ${error.code === "EINVAL" ? "Invalid path" : error.code}`);
+  }
+  if (result === undefined) throw new CommandError(`${what} ${path}: No such file or directory`);
+  return result;
+}
+
+export const xenstoreLs: Command = {
+  name: "xenstore-ls",
+  usage: "[-f] [-p] [path]",
+  summary: "List the xenstore's tree",
+  options: ["-f                      Show full paths", "-p                      Show permissions"],
+  *run({ io, xs }, args) {
+    const { words, has } = parseArguments("xenstore-ls", args, { full: { letter: "f" }, permissions: { letter: "p" } });
+    const [path = "/"] = expectWords("xenstore-ls", xenstoreLs.usage, words, 0, 1);
+    onPath("xenstore-ls:", path, () => xs.directory(path));
+    const width = has("full") ? Infinity : io.columns === undefined ? 80 : io.columns - 2;
+    const form: LsForm = { full: has("full"), permissions: has("permissions"), width };
+    yield* io.write(tree(xs, path, 0, form));
+    return 0;
+  },
+};
+
+interface LsForm {
+  readonly full: boolean;
+  readonly permissions: boolean;
+  readonly width: number;
+}
+
+function tree(xs: XsClient, path: string, depth: number, form: LsForm): string {
+  let text = "";
+  for (const name of xs.directory(path) ?? []) {
+    const child = path.endsWith("/") ? path + name : `${path}/${name}`;
+    const value = sanitise(xs.read(child) ?? "");
+    const room = form.width - TAG_LENGTH;
+    let line = form.full ? child : " ".repeat(depth) + name.slice(0, Math.max(0, room - depth));
+    if (form.width < line.length + value.length + TAG_LENGTH)
+      line += ` = "${value.slice(0, Math.max(0, room - line.length))}\\..."`;
+    else {
+      line += ` = "${value}"`;
+      if (form.permissions) line += dots(line.length, form);
+    }
+    if (form.permissions) line += `  (${(xs.permissions(child) ?? []).join(",")})`;
+    text += `${line}\n${tree(xs, child, depth + 1, form)}`;
+  }
+  return text;
+}
+
+/** A blank, then dots up to the column where permissions stand (none with full paths). */
+function dots(length: number, form: LsForm): string {
+  let text = " ";
+  const until = form.full ? 0 : Math.min(PERMISSIONS_COLUMN, form.width);
+  for (let column = length + 1; column < until; column++) text += column & 1 ? "." : " ";
+  return text;
+}
+
+/** Bytes that are not plain printable text, as escapes. */
+function sanitise(value: string): string {
+  const names: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", '"': '\\"' };
+  return value.replace(
+    /[\\"\u0000-\u001f\u007f]/g,
+    (c) => names[c] ?? `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`,
+  );
+}
+
+export const xenstoreRead: Command = {
+  name: "xenstore-read",
+  usage: "[-p] path...",
+  summary: "Print values",
+  options: ["-p                      Print the paths too"],
+  *run({ io, xs }, args) {
+    const { words, has } = parseArguments("xenstore-read", args, { prefix: { letter: "p" } });
+    for (const path of expectWords("xenstore-read", xenstoreRead.usage, words, 1, Infinity)) {
+      const value = onPath("xenstore-read: couldn't read path", path, () => xs.read(path));
+      yield* io.write(`${has("prefix") ? `${path}: ` : ""}${sanitiseControls(value)}\n`);
+    }
+    return 0;
+  },
+};
+
+/** Control characters of a guest's value must not reach the terminal. */
+const sanitiseControls = (value: string): string =>
+  value.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
+
+export const xenstoreList: Command = {
+  name: "xenstore-list",
+  usage: "path...",
+  summary: "Print the names below a path",
+  *run({ io, xs }, args) {
+    const { words } = parseArguments("xenstore-list", args, {});
+    for (const path of expectWords("xenstore-list", xenstoreList.usage, words, 1, Infinity)) {
+      const names = onPath("xenstore-list: could not list path", path, () => xs.directory(path));
+      yield* io.write(names.map((name) => `${name}\n`).join(""));
+    }
+    return 0;
+  },
+};
+
+export const xenstoreWrite: Command = {
+  name: "xenstore-write",
+  usage: "path value...",
+  summary: "Set values",
+  *run({ xs }, args) {
+    const { words } = parseArguments("xenstore-write", args, {});
+    if (words.length === 0 || words.length % 2 !== 0)
+      throw new CommandError(`Usage: xenstore-write ${xenstoreWrite.usage}`);
+    xs.transaction((view) => {
+      for (let i = 0; i < words.length; i += 2)
+        onPath("xenstore-write: could not write path", words[i], () => {
+          view.write(words[i], words[i + 1]);
+          return true;
+        });
+    });
+    yield* [];
+    return 0;
+  },
+};
+
+export const xenstoreRm: Command = {
+  name: "xenstore-rm",
+  usage: "path...",
+  summary: "Remove nodes with all below them",
+  *run({ xs }, args) {
+    const { words } = parseArguments("xenstore-rm", args, {});
+    for (const path of expectWords("xenstore-rm", xenstoreRm.usage, words, 1, Infinity)) {
+      onPath("xenstore-rm: could not remove path", path, () => xs.read(path));
+      onPath("xenstore-rm: could not remove path", path, () => {
+        xs.remove(path);
+        return true;
+      });
+    }
+    yield* [];
+    return 0;
+  },
+};
+
+export const xenstoreExists: Command = {
+  name: "xenstore-exists",
+  usage: "path...",
+  summary: "Exit status 0 when the nodes exist, 1 when not",
+  *run({ xs }, args) {
+    const { words } = parseArguments("xenstore-exists", args, {});
+    yield* [];
+    const paths = expectWords("xenstore-exists", xenstoreExists.usage, words, 1, Infinity);
+    return paths.every((path) => onPath("xenstore-exists:", path, () => ({ found: xs.read(path) !== undefined })).found)
+      ? 0
+      : 1;
+  },
+};
