@@ -27,7 +27,7 @@ export interface Said {
 /** The options, or what to say instead. `args` are the words after `npm start --`. */
 export async function parseOptions(args: readonly string[], version: string): Promise<HostOptions | Said> {
   // Most starts have no options, and loading yargs takes as long as all the rest of the main thread's modules.
-  if (args.length === 0) return check({ memory: 1024, "dom0-memory": 64, clock: "real", seed: 0 });
+  if (args.length === 0) return check({ memory: 1024, "dom0-memory": 32, clock: "real", seed: 0 });
   const { default: yargs } = await import("yargs");
   let said: Said | undefined;
   const parser = yargs([...args])
@@ -41,7 +41,7 @@ export async function parseOptions(args: readonly string[], version: string): Pr
       default: 1024,
       describe: "machine memory in MiB, 64 to 4096",
     })
-    .option("dom0-memory", { type: "number", requiresArg: true, default: 64, describe: "dom0's share of it in MiB" })
+    .option("dom0-memory", { type: "number", requiresArg: true, default: 32, describe: "dom0's share of it in MiB" })
     .option("clock", {
       type: "string",
       requiresArg: true,
