@@ -78,14 +78,15 @@ const TSC_KHZ = 1_000_000;
 
 /** (xen_domctl) */
 export const domctl: Handler = (hv, vcpu, a) => {
-  if (!vcpu.domain.privileged) return -XEN_EPERM;
   const va = a.va(0);
   const op = copyIn(hv, vcpu, va, XenDomctl);
   if (op === undefined) return -XEN_EFAULT;
   if (op.interface_version !== XEN_DOMCTL_INTERFACE_VERSION) return -XEN_EACCES;
-  if (op.cmd === XEN_DOMCTL_createdomain) return create(hv, vcpu, va, op);
-  const domain = op.cmd === XEN_DOMCTL_destroydomain ? hv.domains.get(op.domain as DomId) : target(hv, op);
+  const creates = op.cmd === XEN_DOMCTL_createdomain;
+  const domain = creates ? vcpu.domain : target(hv, op);
   if (domain === undefined) return -XEN_ESRCH;
+  if (!vcpu.domain.privileged) return -XEN_EPERM;
+  if (creates) return create(hv, vcpu, va, op);
   const result = operate(hv, vcpu, domain, op);
   if (result !== WRITE_BACK) return result;
   return copyOut(hv, vcpu, va, XenDomctl) ? 0 : -XEN_EFAULT;
@@ -94,8 +95,9 @@ export const domctl: Handler = (hv, vcpu, a) => {
 /** The operation succeeded and its argument is to be written back. */
 const WRITE_BACK = -0x20000;
 
-/** getdomaininfo gives the first domain from the id on, dying ones too; others want exactly this one, alive. */
+/** getdomaininfo gives the first domain from the id on, dying ones too; others but destroydomain want a living one. */
 function target(hv: Hypervisor, op: Op): Domain | undefined {
+  if (op.cmd === XEN_DOMCTL_destroydomain) return hv.domains.get(op.domain as DomId);
   if (op.cmd !== XEN_DOMCTL_getdomaininfo) return hv.find(op.domain);
   let found: Domain | undefined;
   for (const domain of hv.domains.values())

@@ -7,7 +7,7 @@ import type { DomId, Mfn } from "../../shared/brand.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { PageType } from "../memory/frame_table.ts";
 
-const NR_ENTRIES = 64;
+const NR_ENTRIES = 128;
 const INT3 = 0xcc;
 
 // biome-ignore format: one instruction a line

@@ -4,6 +4,9 @@
 import { XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS, XEN_EPERM } from "../../shared/abi/errno.ts";
 import {
   MAP_PIRQ_TYPE_GSI,
+  PHYSDEVOP_alloc_irq_vector,
+  PHYSDEVOP_apic_read,
+  PHYSDEVOP_apic_write,
   PHYSDEVOP_eoi,
   PHYSDEVOP_irq_status_query,
   PHYSDEVOP_map_pirq,
@@ -72,6 +75,10 @@ export const physdevOp: Handler = (hv, vcpu, a) => {
       if (!vcpu.domain.privileged || hv.resolve(arg.domid) !== vcpu.domain) return -XEN_EPERM;
       return arg.pirq >= 0 && arg.pirq < NR_PIRQS ? 0 : -XEN_EINVAL;
     }
+    case PHYSDEVOP_apic_read:
+    case PHYSDEVOP_apic_write:
+    case PHYSDEVOP_alloc_irq_vector:
+      return vcpu.domain.privileged ? -XEN_ENOSYS : -XEN_EPERM;
     default:
       return -XEN_ENOSYS;
   }

@@ -40,11 +40,11 @@ const ELEMENT = 1024;
 
 /** (xen_sysctl) */
 export const sysctl: Handler = (hv, vcpu, a) => {
-  if (!vcpu.domain.privileged) return -XEN_EPERM;
   const va = a.va(0);
   const op = copyIn(hv, vcpu, va, XenSysctl);
   if (op === undefined) return -XEN_EFAULT;
   if (op.interface_version !== XEN_SYSCTL_INTERFACE_VERSION) return -XEN_EACCES;
+  if (!vcpu.domain.privileged) return -XEN_EPERM;
   const result = operate(hv, vcpu, op);
   if (result !== 0) return result;
   return copyOut(hv, vcpu, va, XenSysctl) ? 0 : -XEN_EFAULT;

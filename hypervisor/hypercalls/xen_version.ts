@@ -1,5 +1,5 @@
-// HYPERVISOR_xen_version (public/version.h): version, build, features. Only dom0 is told the command line and the build id, as
-// Debian's Xen does.
+// HYPERVISOR_xen_version (public/version.h): version, build, features. Only dom0 is told the command line (a domU reads
+// "<denied>") and the build id (-EPERM), as Debian's Xen does.
 
 import { XEN_EFAULT, XEN_EINVAL, XEN_ENODATA, XEN_ENOSYS, XEN_EPERM } from "../../shared/abi/errno.ts";
 import {
@@ -39,6 +39,10 @@ import type { Handler } from "./args.ts";
 import { copyIn, copyOut } from "./copy.ts";
 import * as info from "./version_info.ts";
 
+/** What a domU reads instead of the command line, and the bytes that are written. */
+const DENIED = "<denied>";
+const XEN_COMMANDLINE_LEN_SHOWN = DENIED.length + 1;
+
 /** (command, buffer) */
 export const xenVersion: Handler = (hv, vcpu, a) => {
   const va = a.va(1);
@@ -69,7 +73,7 @@ export const xenVersion: Handler = (hv, vcpu, a) => {
       hv.scratchBytes.set(vcpu.domain.handle, 0);
       return hv.access.write(vcpu, va, hv.scratchBytes, 0, 16) ? 0 : -XEN_EFAULT;
     case XENVER_commandline:
-      return vcpu.domain.privileged ? text(hv, vcpu, va, "", 1) : -XEN_EPERM;
+      return text(hv, vcpu, va, vcpu.domain.privileged ? "" : DENIED, XEN_COMMANDLINE_LEN_SHOWN);
     case XENVER_build_id:
       return vcpu.domain.privileged ? -XEN_ENODATA : -XEN_EPERM; // There is no build.
     default:

@@ -34,6 +34,19 @@ export interface DomuOptions {
   readonly consoleIo?: boolean;
 }
 
+// struct xencons_interface (public/io/console.h): in[1024], out[2048], in_cons, in_prod, out_cons, out_prod.
+const RING_OUT = 1024;
+const RING_OUT_BYTES = 2048;
+const RING_INDEXES = 3072;
+const CONSOLE_PORT = 2;
+
+const consoles = new WeakMap<Domain, number>();
+
+/** Byte address of the domain's console ring. */
+function consoleOf(domain: Domain): { start: number } {
+  return { start: consoles.get(domain) as number };
+}
+
 /** A machine without dom0, and nothing in it yet. */
 export function bareMachine(options: DomuOptions = {}): Machine {
   return createMachine({
@@ -49,18 +62,49 @@ export function bareMachine(options: DomuOptions = {}): Machine {
 export class DomuMachine {
   readonly machine: Machine;
   readonly domain: Domain;
+  /** What the domain wrote to its console ring, which the harness drains between steps. */
+  ring = "";
 
   constructor(file: string, options: DomuOptions = {}) {
     this.machine = bareMachine(options);
+    // A neighbour that never runs, so that there are frames and ports of somebody else.
+    const neighbour = createDomain(this.machine.hv, {
+      id: 0 as DomId,
+      privileged: false,
+      processor: this.machine.hv.x86,
+      handle: new Uint8Array(16),
+      maxVcpus: 1,
+      maxPages: 16,
+      maxGrantFrames: 1,
+      maxMaptrackFrames: 1,
+    });
+    for (let pfn = 0; pfn < 16; pfn++) this.machine.hv.mm.setM2p(neighbour?.memory.alloc() as Mfn, pfn);
     this.domain = buildDomu(this.machine.hv, readFileSync(file), 1 as DomId, options);
     this.machine.hv.sched.unpause(this.domain);
   }
 
   /** Runs until the domain has shut down or crashed; its SHUTDOWN_ reason. Throws, with the log, when it doesn't. */
   runToEnd(limitSteps?: number): number {
-    const ended = this.machine.runUntil(() => this.domain.isShutDown, limitSteps);
+    const ended = this.machine.runUntil(() => {
+      this.#drain();
+      return this.domain.isShutDown;
+    }, limitSteps);
     if (!ended) throw new Error(`the domain did not end. Log:\n${this.log.slice(-4000)}`);
     return this.domain.shutdownReason;
+  }
+
+  /** The console backend's part: takes what is in the ring and tells the guest. */
+  #drain(): void {
+    const { hv } = this.machine;
+    const { start } = consoleOf(this.domain);
+    const word = (start + RING_INDEXES) >>> 2;
+    const cons = hv.memory.i32[word + 2];
+    const prod = Atomics.load(hv.memory.i32, word + 3);
+    if (cons === prod) return;
+    for (let i = cons; i !== prod; i = (i + 1) | 0)
+      this.ring += String.fromCharCode(hv.memory.u8[start + RING_OUT + (i & (RING_OUT_BYTES - 1))]);
+    Atomics.store(hv.memory.i32, word + 2, prod);
+    hv.events.setPending(this.domain, this.domain.events.at(CONSOLE_PORT)!);
   }
 
   get log(): string {
@@ -132,6 +176,7 @@ export function buildDomu(hv: Hypervisor, file: Uint8Array, id: DomId, options: 
   info.store_evtchn = domain.events.allocUnbound(0);
   info.console_domU_mfn_num = p2m[layout.consolePfn];
   info.console_domU_evtchn = domain.events.allocUnbound(0);
+  consoles.set(domain, p2m[layout.consolePfn] * PAGE);
   info.pt_base = at(layout.tables[0].pfn);
   info.nr_pt_frames_num = layout.firstTables;
   info.mfn_list = layout.p2m.va;
