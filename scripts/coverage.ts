@@ -8,8 +8,11 @@ import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { Code, CodeExt, Decoder, DecoderOptions, Instruction } from "iced-x86";
+import { Decoder as OurDecoder } from "../hypervisor/machine/x86/decode.ts";
+import { instructions } from "../hypervisor/machine/x86/instructions/index.ts";
 import { type Class, classOf } from "./coverage/classes.ts";
 import { codeOf } from "./coverage/images.ts";
+import { judge, Verdict } from "./coverage/oracle.ts";
 
 export interface Form {
   code: Code;
@@ -19,32 +22,41 @@ export interface Form {
   opcode: string;
   class: Class;
   count: number;
-  /** One encoding of it met, for trying our decoder. */
+  /** How often our decoder didn't decode it, or saw another length; an encoding of such, else of the first met. */
+  missing: number;
+  wrong: number;
   example: Uint8Array;
 }
 
-/** Sweeps runs of code and counts forms, most frequent first. */
-export function sweep(runs: readonly { bytes: Uint8Array }[]): Form[] {
+/** Sweeps runs of code and counts forms, most frequent first; `extra`: bytes that we alone took for an instruction. */
+export function sweep(runs: readonly { bytes: Uint8Array }[]): { forms: Form[]; extra: Uint8Array[] } {
+  const extra: Uint8Array[] = [];
   const forms = new Map<Code, Form>();
   const instruction = new Instruction();
+  const ours = new OurDecoder(instructions);
   for (const { bytes } of runs) {
     const decoder = new Decoder(64, bytes, DecoderOptions.None);
     while (decoder.canDecode) {
       const at = decoder.position;
-      decoder.decodeOut(instruction);
+      const verdict = judge(ours, decoder, instruction, bytes, at);
       const code = instruction.code;
       if (code === Code.INVALID) {
         decoder.position = at + 1;
+        if (verdict === Verdict.EXTRA) extra.push(bytes.slice(at, at + 15));
         continue;
       }
-      const seen = forms.get(code);
-      if (seen) seen.count++;
-      else forms.set(code, describe(instruction, bytes.slice(at, at + instruction.length)));
+      let form = forms.get(code);
+      if (!form) forms.set(code, (form = describe(instruction, bytes.slice(at, at + instruction.length))));
+      form.count++;
+      if (verdict === Verdict.SAME) continue;
+      if (form.missing + form.wrong === 0) form.example = bytes.slice(at, at + instruction.length);
+      if (verdict === Verdict.MISSING) form.missing++;
+      else form.wrong++;
     }
     decoder.free();
   }
   instruction.free();
-  return [...forms.values()].sort((a, b) => b.count - a.count);
+  return { forms: [...forms.values()].sort((a, b) => b.count - a.count), extra };
 }
 
 function describe(instruction: Instruction, example: Uint8Array): Form {
@@ -52,7 +64,7 @@ function describe(instruction: Instruction, example: Uint8Array): Form {
   const info = CodeExt.opCode(code);
   const { opCodeString: opcode, instructionString: text } = info;
   info.free();
-  return { code, name: Code[code], text, opcode, class: classOf(instruction), count: 1, example };
+  return { code, name: Code[code], text, opcode, class: classOf(instruction), count: 0, missing: 0, wrong: 0, example };
 }
 
 function defaultImages(): string[] {
@@ -77,18 +89,31 @@ function main(): void {
     console.error("coverage: no image given, and none found in XENOLITH_IMAGES or ~/.cache/xenolith");
     process.exit(2);
   }
-  for (const image of images) {
-    const forms = sweep(codeOf(image));
-    console.log(`${image}: ${forms.reduce((sum, form) => sum + form.count, 0)} instructions, ${forms.length} forms`);
-    for (const name of ["integer", "privileged", "fpu", "system"] as const) {
-      const members = forms.filter((form) => form.class === name);
-      console.log(`  ${name}: ${members.length} forms, ${members.reduce((sum, form) => sum + form.count, 0)} times`);
-      if (!all) continue;
-      for (const form of members) {
-        console.log(`    ${String(form.count).padStart(8)}  ${form.text.padEnd(40)} ${form.opcode}`);
-      }
+  let lacking = 0;
+  for (const image of images) lacking += report(image, all);
+  if (lacking > 0) process.exitCode = 1;
+}
+
+/** Prints one image's forms and returns how many integer forms are missing. */
+function report(image: string, all: boolean): number {
+  const { forms, extra } = sweep(codeOf(image));
+  const times = (of: readonly Form[]) => of.reduce((sum, form) => sum + form.count, 0);
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+  console.log(`${image}: ${times(forms)} instructions, ${forms.length} forms`);
+  let lacking = 0;
+  for (const name of ["integer", "privileged", "fpu", "system"] as const) {
+    const members = forms.filter((form) => form.class === name);
+    const missing = members.filter((form) => form.missing + form.wrong > 0);
+    if (name === "integer") lacking = missing.length;
+    console.log(`  ${name}: ${members.length} forms, ${times(members)} times; missing ${missing.length} forms`);
+    for (const form of all ? members : missing) {
+      const state = form.wrong > 0 ? "WRONG LENGTH" : form.missing > 0 ? "missing" : "";
+      const line = `${String(form.count).padStart(8)}  ${form.text.padEnd(40)} ${form.opcode.padEnd(20)}`;
+      console.log(`    ${line} ${state} ${state ? hex(form.example) : ""}`.trimEnd());
     }
   }
+  if (extra.length > 0) console.log(`  ${extra.length} times we decode what is no instruction: ${hex(extra[0])}`);
+  return lacking;
 }
 
 if (process.argv[1]?.endsWith("coverage.ts")) main();

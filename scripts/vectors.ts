@@ -1,5 +1,5 @@
 // npm run vectors -- --write [--seed N] [--per-form N]     makes tests/vectors/FAMILY.txt anew on this machine
-// npm run vectors -- --random N [--seed N] [--family F]    tries N random cases per form on hardware and our processor
+// npm run vectors -- --random N [--seed N] [--family F,G]    tries N random cases per form on hardware and our processor
 //
 // Needs gcc on x86-64 Linux with the instructions in question (BMI2, ADX, MOVBE, SSE4.2). The format, and what is
 // compared, are in tests/vectors/format.ts; how cases are made in scripts/vectors/generate.ts.
@@ -22,12 +22,23 @@ function isOpen({ form, before, code }: Case, vector: Vector): boolean {
     const count = form.imm ? code[code.length - 1] : Number(before.regs[1] & 0xffn);
     if ((count & 31) > 16) return true;
   }
+  // The runner sees its own kernel's half of the address space, where pages are present; and where rel32 leads further
+  // than a record of ours reaches, the instruction is refused (code_cache.ts).
+  if (vector.trap?.cr2 !== undefined && vector.trap.cr2 >> 63n) return true;
+  if (form.imm === 4 && code.subarray(-4).join() === "255,255,255,127") return true;
+  // A loop to itself: neither side would know when it has ended.
+  if (form.family === "flow" && vector.ip === 0n && !vector.trap) return true;
   // What bsf and bsr leave in their destination for a source of 0: unchanged, which AMD's manual promises; kept.
   return false;
 }
 
-function make(native: Native, seed: number, perForm: number, family?: string): { one: Case; vector: Vector }[] {
-  const all = cases(seed, perForm, family);
+function make(
+  native: Native,
+  seed: number,
+  perForm: number,
+  families?: readonly string[],
+): { one: Case; vector: Vector }[] {
+  const all = cases(seed, perForm, families);
   const vectors = native.run(all);
   return all.map((one, i) => ({ one, vector: vectors[i] })).filter(({ one, vector }) => !isOpen(one, vector));
 }
@@ -54,12 +65,12 @@ function writeAll(native: Native, seed: number, perForm: number): void {
 }
 
 /** Tries cases on both processors and prints the first few that differ. */
-async function tryRandom(native: Native, seed: number, perForm: number, family?: string): Promise<void> {
+async function tryRandom(native: Native, seed: number, perForm: number, families?: readonly string[]): Promise<void> {
   const { VectorMachine } = await import("../tests/vectors/machine.ts");
   const machine = new VectorMachine();
   const failures = new Map<string, number>();
   let count = 0;
-  for (const { one, vector } of make(native, seed, perForm, family)) {
+  for (const { one, vector } of make(native, seed, perForm, families)) {
     count++;
     const differences = machine.run(vector);
     if (differences.length === 0) continue;
@@ -87,8 +98,9 @@ const { values } = parseArgs({
 const native = new Native();
 try {
   if (values.write) writeAll(native, Number(values.seed), Number(values["per-form"]));
-  else if (values.random) await tryRandom(native, Number(values.seed), Number(values.random), values.family);
-  else console.error("usage: npm run vectors -- --write | --random N [--seed N] [--family F]");
+  else if (values.random)
+    await tryRandom(native, Number(values.seed), Number(values.random), values.family?.split(","));
+  else console.error("usage: npm run vectors -- --write | --random N [--seed N] [--family F,G]");
 } finally {
   native.close();
 }

@@ -33,9 +33,11 @@ export class VectorMachine {
     const root = this.#frame();
     this.#code = this.#frame();
     this.#map(root, Place.code, this.#code, Pte.P | Pte.US | Pte.RW);
+    // Two frames one behind the other, so that both pages are one run of bytes.
     this.#data = this.#frame();
+    const second = this.#frame();
     this.#map(root, Place.data, this.#data, Pte.P | Pte.US | Pte.RW);
-    this.#map(root, Place.data + FRAME_SIZE, this.#frame(), Pte.P | Pte.US | Pte.RW);
+    this.#map(root, Place.data + FRAME_SIZE, second, Pte.P | Pte.US | Pte.RW);
     const fixed = this.#frame();
     for (let i = 0; i < FRAME_SIZE; i++) memory.u8[fixed * FRAME_SIZE + i] = i * 7 + 1;
     this.#map(root, Place.readOnly, fixed, Pte.P | Pte.US);
@@ -72,7 +74,11 @@ export class VectorMachine {
     };
     const name = Object.keys(Exit).find((key) => Exit[key as keyof typeof Exit] === exit);
     const wanted = trap ? "Exception" : "Budget";
-    if (name !== wanted) differences.push(`exit is ${name}, expected ${wanted} ${this.log.join(" ")}`);
+    if (name !== wanted) {
+      const [vector, error] = [cpu.field(CpuLayout.vector), cpu.field(CpuLayout.errorCode)];
+      const which = exit === Exit.Exception ? ` ${vector}/${error} CR2 ${cpu.big(Reg.CR2).toString(16)}` : "";
+      differences.push(`exit is ${name}${which}, expected ${wanted} ${this.log.join(" ")}`);
+    }
     if (trap && exit === Exit.Exception) {
       expect("vector", trap.vector, cpu.field(CpuLayout.vector));
       expect("error code", trap.error, cpu.field(CpuLayout.errorCode));

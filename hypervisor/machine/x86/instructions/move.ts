@@ -90,17 +90,6 @@ export const move: readonly Description[] = [
     b.setReg(Reg.RSP, 64, b.add(rbp, b.i64(size / 8)));
     b.setReg(Reg.RBP, size, value);
   }),
-  // Nesting levels other than 0 are for no language that a kernel is written in; host.ts refuses them.
-  instruction("enter", ["c8 Iw,Ib"], { stack: true }, (b, frame, level) => {
-    b.if(level.read(), () => b.fault(6));
-    const bytes = b.let(b.zext(frame.read()));
-    const rsp = b.let(b.sub(b.reg(Reg.RSP), b.i64(8)));
-    const bottom = b.let(b.sub(rsp, bytes));
-    b.store(64, rsp, b.reg(Reg.RBP));
-    b.setReg(Reg.RBP, 64, rsp);
-    b.setReg(Reg.RSP, 64, bottom);
-  }),
-
   instruction(
     "nop",
     ["90", "0f1f/0 Ev", "0f18 Ev,Gv", "0f19 Ev,Gv", "0f1c Ev,Gv", "0f1d Ev,Gv", "0f1e Ev,Gv", "0f0d Ev,Gv"],
@@ -108,7 +97,7 @@ export const move: readonly Description[] = [
     () => {},
   ),
   // lfence, mfence, sfence: one processor, in order.
-  instruction("fence", ["0fae!e8", "0fae!f0", "0fae!f8"], {}, () => {}),
+  instruction("fence", ["np:0fae!e8", "np:0fae!f0", "np:0fae!f8"], {}, () => {}),
   // clflush and clflushopt, which check for read access.
   instruction("clflush", ["np:0fae/7 Mb", "66:0fae/7 Mb", "66:0fae/6 Mb"], {}, (_b, line) => void line.read()),
 

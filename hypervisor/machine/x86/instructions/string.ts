@@ -191,13 +191,13 @@ function repCompare(b: Builder, width: 32 | 64, size: Size, wanted: number, from
     b.if(
       b.eqz(whole),
       () => {
-        if (source) b.assign(x, b.load(size, source));
         b.assign(y, b.load(size, to));
+        if (source) b.assign(x, b.load(size, source));
         b.assign(stop, b.ne(b.eq(x, y), b.i32(wanted)));
       },
       () => {
-        const first = source ? b.pointer(source, false) : undefined;
         const second = b.pointer(to, false);
+        const first = source ? b.pointer(source, false) : undefined;
         const i = b.variable(b.i32(0));
         b.while(
           () => b.and(b.ltU(i, b.wrap(whole)), b.eqz(stop)),
@@ -260,8 +260,8 @@ function forWidth(width: 32 | 64): Description[] {
       s.advance(Reg.RSI);
     }),
     alone("cmps", cmps, (b, s, operand) => {
-      const x = b.let(operand.read());
       const y = b.load(s.size, s.get(Reg.RDI));
+      const x = b.let(operand.read());
       b.flagsSub(s.size, x, y, b.let(b.sub(x, y)));
       s.advance(Reg.RSI);
       s.advance(Reg.RDI);

@@ -1,18 +1,22 @@
 // Every committed vector: what real hardware did with one instruction, our processor does too (tests/vectors/format.ts).
 // `npm run vectors -- --random N` tries more than are committed, on a machine with a compiler.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parseVector } from "../../../vectors/format.ts";
 import { VectorMachine } from "../../../vectors/machine.ts";
 
+const families = ["alu", "atomic", "bits", "flow", "move", "muldiv", "shift", "string"];
 const folder = new URL("../../../vectors/", import.meta.url);
 const machine = new VectorMachine();
 
-describe.each(readdirSync(folder).filter((file) => file.endsWith(".txt")))("vectors of %s", (file) => {
+describe.each(families)("vectors of %s", (family) => {
   const forms = new Map<string, string[]>();
   let form: string[] = [];
-  for (const line of readFileSync(new URL(file, folder), "utf8").trimEnd().split("\n").slice(1)) {
+  for (const line of readFileSync(new URL(`${family}.txt`, folder), "utf8")
+    .trimEnd()
+    .split("\n")
+    .slice(1)) {
     if (line.startsWith("# ")) {
       const name = line.slice(2);
       form = forms.get(name) ?? [];
