@@ -25,8 +25,7 @@ export class DomainMemory implements FrameOwner {
   released = false;
   /** Physical memory map: e820 entries as XENMEM_set_memory_map stored them, 20 bytes each. */
   memoryMap: Uint8Array | undefined = undefined;
-  /** How far mmu.ts has come in taking its frames back. */
-  relinquishPass = 0;
+  /** Frames that relinquish has not yet looked at. */
   relinquishLeft = 0;
 
   readonly #frames: FrameTable;

@@ -99,7 +99,7 @@ export class MemoryManagement {
 
   /**
    * The level-1 entry for `va` in the vcpu's kernel page tables, as a word index, or -1: the address is the hypervisor's
-   * or not canonical, a level above is missing, or what is there is not a level-1 table of the vcpu's own domain.
+   * or not canonical, a level above is missing, or what is there is not a level-1 table. Those are the domain's own.
    */
   findL1(vcpu: Vcpu, va: Va | -1): number {
     if (va === -1 || !addressOk(va)) return -1;
@@ -111,7 +111,8 @@ export class MemoryManagement {
       if (!(this.#u32[word] & Pte.P) || this.#u32[word] & Pte.PSE || mfn === -1) return -1;
       table = mfn;
     }
-    if (this.frames.owner[table] !== vcpu.domain.id || this.tableLevel(table) !== 1) return -1;
+    // A linear mapping leads to a table of another level.
+    if (this.tableLevel(table) !== 1) return -1;
     return table * 1024 + tableIndex(va, 1) * 2;
   }
 

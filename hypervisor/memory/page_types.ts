@@ -49,8 +49,8 @@ export class PageTypes {
   get(mfn: Mfn, type: PageType): number {
     const f = this.#frames;
     if (f.typeCount[mfn] !== 0) {
-      // A frame whose validation is still going on is refused: that is a table reaching itself in the wrong way.
-      if (f.type[mfn] !== type || !(f.flags[mfn] & PageFlag.Validated)) return -XEN_EINVAL;
+      // While a table is being checked nobody can ask for it as the same type: its entries ask for lower levels.
+      if (f.type[mfn] !== type) return -XEN_EINVAL;
       f.typeCount[mfn]++;
       return 0;
     }
@@ -75,21 +75,12 @@ export class PageTypes {
     const f = this.#frames;
     if (f.typeCount[mfn] === 0) throw new Error(`type count of frame ${mfn} would fall below zero`);
     const linear = parent !== -1 && f.type[parent] === f.type[mfn];
-    if (f.typeCount[mfn] === 1 && isTable(f.type[mfn]) && f.flags[mfn] & PageFlag.Validated) this.devalidate(mfn);
+    if (f.typeCount[mfn] === 1 && isTable(f.type[mfn])) this.#demote(mfn);
     f.typeCount[mfn]--;
     if (linear) {
       f.linear[mfn]++;
       f.linear[parent]--;
     }
-  }
-
-  /** Lets go of all that a validated table's entries refer to; its type count stays as it is. */
-  devalidate(mfn: Mfn): void {
-    const f = this.#frames;
-    const level = f.type[mfn];
-    f.flags[mfn] &= ~PageFlag.Validated;
-    if (level === PageType.L4) this.#tlb.flushTable(mfn); // The frame may become another domain's level-4 table.
-    this.#putEntries(mfn, level, ENTRIES_PER_TABLE);
   }
 
   // One entry
@@ -164,6 +155,15 @@ export class PageTypes {
       this.#tlb.flushTable(mfn);
     }
     return error;
+  }
+
+  /** Lets go of all that a table's entries refer to. */
+  #demote(mfn: Mfn): void {
+    const f = this.#frames;
+    const level = f.type[mfn];
+    f.flags[mfn] &= ~PageFlag.Validated;
+    if (level === PageType.L4) this.#tlb.flushTable(mfn); // The frame may become another domain's level-4 table.
+    this.#putEntries(mfn, level, ENTRIES_PER_TABLE);
   }
 
   #getEntries(table: Mfn, level: number): number {

@@ -272,6 +272,41 @@ describe("a mapped frame", () => {
     f.clean();
   });
 
+  it("is unmapped only where it is mapped, and as it was", () => {
+    grant(a, 9, 1, a.p2m[3]);
+    const { handle } = map(a, 1, 9, HOST | RO);
+    expect(unmap(a, handle, 5 * FRAME_SIZE)).toBe(GNTST_general_error); // Another frame.
+    expect(unmap(a, handle, 3 * FRAME_SIZE)).toBe(GNTST_general_error); // The same frame, but writable.
+    f.clean();
+    expect(unmap(a, handle)).toBe(GNTST_okay);
+  });
+
+  it("is its user's alone, even if the granter rewrites the entry", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    map(a, 2, 9);
+    const c = f.guest(3);
+    grant(b, 9, 3, b.p2m[4], GTF_permit_access | GTF_reading | GTF_writing);
+    expect(map(c, 2, 9).status).toBe(GNTST_general_error);
+    expect(map(c, 2, 9, HOST | RO).status).toBe(GNTST_general_error);
+    expect(map(a, 2, 9, HOST | RO, AT + FRAME_SIZE).bus).toBe(b.p2m[3] * FRAME_SIZE);
+  });
+
+  it("whose granter is gone can no longer be unmapped, and a new domain of its id is left alone", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    const { handle } = map(a, 2, 9);
+    f.update(a, [[a.l1[0], SLOT, 0]]);
+    f.destroy(b);
+    expect(f.domains.has(2 as never)).toBe(false);
+    const again = f.guest(2);
+    again.domain.grants.grow(1);
+    grant(again, 9, 1, again.p2m[3]);
+    expect(map(a, 2, 9).status).toBe(GNTST_okay);
+    expect(unmap(a, handle)).toBe(GNTST_bad_domain);
+    f.clean();
+    expect(f.destroy(a)).toBe(0);
+    expect(again.domain.grants.pins[9]).toBe(0);
+  });
+
   it("cannot be mapped elsewhere, nor more widely, by mmu_update", () => {
     grant(b, 9, 1, b.p2m[3]);
     map(a, 2, 9, HOST | RO);

@@ -45,6 +45,15 @@ it("refuses the hypervisor's range, even though a guest can read part of it, and
     expect(f.access.read(a.vcpu, va as Va, into, 0, 16)).toBe(false);
   expect(f.walker.walk(a.l4, 0x800000000000 as Va, 0)).not.toBe(-1);
   expect(f.access.read(a.vcpu, 0 as Va, into, 0, 0)).toBe(true);
+  // The last page of the lower half, mapped: what lies behind it is not.
+  f.update(a, [
+    [a.l4, 255, lo(a.l3, P)],
+    [a.l3, 511, lo(a.l2, P)],
+    [a.l2, 511, lo(a.l1[0], P)],
+    [a.l1[0], 511, lo(a.p2m[3], P)],
+  ]);
+  expect(f.access.read(a.vcpu, (0x800000000000 - 16) as Va, into, 0, 16)).toBe(true);
+  expect(f.access.read(a.vcpu, (0x800000000000 - 8) as Va, into, 0, 16)).toBe(false);
 });
 
 it("marks pages accessed and dirty", () => {

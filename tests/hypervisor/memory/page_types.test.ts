@@ -3,11 +3,14 @@
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { mmuUpdate } from "../../../hypervisor/hypercalls/mmu_update.ts";
+import { updateVaMapping, updateVaMappingOtherdomain } from "../../../hypervisor/hypercalls/update_va_mapping.ts";
 import { CpuLayout } from "../../../hypervisor/machine/cpu_state.ts";
 import { PageType } from "../../../hypervisor/memory/frame_table.ts";
 import { XEN_EBUSY, XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS, XEN_EPERM, XEN_ESRCH } from "../../../shared/abi/errno.ts";
 import {
+  DOMID_IO,
   DOMID_SELF,
+  DOMID_XEN,
   MMUEXT_CLEAR_PAGE,
   MMUEXT_COPY_PAGE,
   MMUEXT_FLUSH_CACHE,
@@ -184,12 +187,19 @@ describe("linear page tables", () => {
     expect(f.update(a, [[a.p2m[3], 300, lo(a.p2m[4], P)]]).error).toBe(0);
     expect(f.update(a, [[a.p2m[4], 300, lo(a.p2m[3], P)]]).error).toBe(-XEN_EINVAL);
     expect(f.update(a, [[a.p2m[4], 300, lo(a.l4, P)]]).error).toBe(-XEN_EINVAL);
+    expect(f.update(a, [[a.l4, 300, lo(a.p2m[3], P)]]).error).toBe(-XEN_EINVAL); // It has such an entry itself.
     f.clean();
     expect(f.ext(a, MMUEXT_UNPIN_TABLE, a.p2m[4])).toBe(0);
     expect(f.frames.type[a.p2m[4]]).toBe(PageType.L4);
     f.clean();
     expect(f.update(a, [[a.p2m[3], 300, 0]]).error).toBe(0);
     expect(f.frames.typeCount[a.p2m[4]]).toBe(0);
+  });
+
+  it("do not pass for level-1 tables", () => {
+    expect(f.update(a, [[a.l2, 300, lo(a.l2, P)]]).error).toBe(0);
+    const va = BigInt(300 * 2 ** 21);
+    expect(f.call(a, updateVaMapping, va, BigInt(lo(a.p2m[3], P | RW)), 0)).toBe(-XEN_EINVAL);
   });
 
   it("do not keep a dying domain's frames", () => {
@@ -309,6 +319,7 @@ describe("mmu_update", () => {
     expect(f.frames.refCount[b.p2m[3]]).toBe(3);
     expect(f.update(dom0, [[dom0.l1[0], 201, lo(b.l4, P | RW)]], b.domain.id).error).toBe(-XEN_EBUSY);
     expect(f.update(dom0, [[dom0.l1[0], 201, lo(a.p2m[3], P)]], b.domain.id).error).toBe(-XEN_EBUSY);
+    expect(f.update(dom0, [[dom0.l2, 5, 0]], b.domain.id).error).toBe(-XEN_EINVAL); // Level 1 only.
     expect(f.update(a, [], 1).error).toBe(-XEN_ESRCH); // Itself, by number.
     expect(f.update(a, [], 77).error).toBe(-XEN_ESRCH);
     expect(f.update(a, [], (78 << 16) | DOMID_SELF).error).toBe(-XEN_ESRCH);
@@ -321,6 +332,65 @@ describe("mmu_update", () => {
     for (const start of [0x7fffffffffffn, 0xffff800000000000n, 0x0000900000000000n, 0xffffffffffffffffn, 0x100000000n])
       expect(f.call(a, mmuUpdate, start, 1, 0, DOMID_SELF)).toBe(-XEN_EFAULT);
     expect(f.call(a, mmuUpdate, va, 0x7fffffff, 0, DOMID_SELF)).not.toBe(0);
+  });
+});
+
+describe("update_va_mapping", () => {
+  const call = (g: Guest, va: number | bigint, value: number, flags: number | bigint = 0): number =>
+    f.call(g, updateVaMapping, va, value, flags);
+
+  it("changes the entry that maps an address, and flushes as asked", () => {
+    const va = 3 * 4096;
+    for (const [flags, stale] of [
+      [0, true],
+      [2, false],
+      [1, false],
+      [6, false],
+      [5, false],
+    ] as const) {
+      call(a, va, lo(a.p2m[3], P | RW), 2);
+      expect(f.tlb.access(a.vcpu, va as Va, true)).toBe(a.p2m[3]);
+      expect(call(a, va, lo(a.p2m[4], P | RW), flags)).toBe(0);
+      expect(f.tlb.access(a.vcpu, va as Va, true)).toBe(stale ? a.p2m[3] : a.p2m[4]);
+    }
+  });
+
+  it("reads a bitmap of vcpus, and refuses one that isn't there", () => {
+    expect(call(a, 0x3000, lo(a.p2m[3], P | RW), 0x4000 | 1)).toBe(0);
+    expect(call(a, 0x3000, lo(a.p2m[3], P | RW), 0x4000000 | 1)).toBe(-XEN_EFAULT);
+  });
+
+  it("refuses addresses without a level-1 table, and the hypervisor's", () => {
+    for (const va of [0x40000000, 0xffff800000000000n, 0x0000900000000000n, -1n])
+      expect(call(a, va, 0)).toBe(-XEN_EINVAL);
+    expect(call(a, 0x3000, lo(b.p2m[3], P))).toBe(-XEN_EBUSY);
+  });
+
+  it("maps another domain's frames for a privileged domain only", () => {
+    const dom0 = f.guest(0, true);
+    const other = (g: Guest, domid: number, mfn: number): number =>
+      f.call(g, updateVaMappingOtherdomain, 0x3000, lo(mfn, P | RW), 0, domid);
+    expect(other(a, 2, b.p2m[3])).toBe(-XEN_EPERM);
+    expect(other(a, 1, a.p2m[3])).toBe(-XEN_ESRCH);
+    expect(other(dom0, 2, a.p2m[3])).toBe(-XEN_EBUSY);
+    expect(other(dom0, 2, b.p2m[3])).toBe(0);
+    expect(f.tlb.access(dom0.vcpu, 0x3000 as Va, true)).toBe(b.p2m[3]);
+  });
+
+  it("maps device frames and the machine-to-physical table for a privileged domain only", () => {
+    const dom0 = f.guest(0, true);
+    const m2p = f.frames.m2p.firstFrame;
+    const other = (g: Guest, domid: number, mfn: number, flags: number): number =>
+      f.call(g, updateVaMappingOtherdomain, 0x3000, lo(mfn, flags), 0, domid);
+    f.frames.assignIo(3 as Mfn, 1);
+    for (const domid of [DOMID_IO, DOMID_XEN]) expect(other(a, domid, 3, P)).toBe(-XEN_EPERM);
+    expect(call(a, 0x3000, lo(3, P))).toBe(-XEN_EPERM);
+    expect(other(dom0, DOMID_IO, 3, P | RW)).toBe(0);
+    expect(other(dom0, DOMID_IO, dom0.p2m[5], P)).toBe(-XEN_EBUSY); // No device's.
+    expect(f.update(dom0, [[dom0.l1[0], 3, lo(3, P | RW)]], DOMID_IO).error).toBe(0);
+    expect(other(dom0, DOMID_XEN, m2p, P | RW)).toBe(-XEN_EBUSY);
+    expect(other(dom0, DOMID_XEN, m2p, P)).toBe(0);
+    expect(other(dom0, DOMID_XEN, 1, P)).toBe(-XEN_EBUSY);
   });
 });
 
