@@ -32,6 +32,8 @@ export interface Operand {
   write(value: Val): void;
   /** Of a memory operand: its address, 64 bits, segment base included. */
   address(): Val;
+  /** Of a register operand: 8 times its number (XMM registers are operands by number alone). */
+  number(): Val;
 }
 
 /** Condition codes as jcc, setcc and cmovcc encode them. */
@@ -108,10 +110,15 @@ export abstract class Builder {
   abstract setRflags(value: Val, mask?: number): void;
 
   /**
-   * Host address of the byte at a 64-bit address, good up to the end of its page, for reading or for writing. Ends the
-   * instruction without effect when it faults.
+   * Host address of the byte at a 64-bit address, good up to the end of its page, for reading or for writing; or of so
+   * many bytes, which may be a copy when they cross a page: `commit` puts what was written to it where it belongs. Ends
+   * the instruction without effect when it faults.
    */
-  abstract pointer(address: Val, write: boolean): Val;
+  abstract pointer(address: Val, write: boolean, bytes?: number): Val;
+  /** After the stores to a `pointer` of more than one byte, and before anything else can end the instruction. */
+  abstract commit(): void;
+  /** Host address of the vcpu's fxsave image. Ends the instruction by #NM while CR0.TS is set. */
+  abstract fxsave(): Val;
 
   /** Full address of this instruction, and of the next one. */
   abstract thisRip(): Val;

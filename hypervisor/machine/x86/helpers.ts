@@ -188,6 +188,7 @@ export function emitHelpers(module: ModuleBuilder, a: Addresses, imports: BaseIm
     for (const reg of moved) b.setSlot(reg, b.peek(64, cpu(b), CpuLayout.registers + reg * 8));
     b.emitVoidCall(setFlags, b.peek(32, cpu(b), Reg.RFLAGS * 8), b.i32(0x244500));
     b.poke(32, b.i32(0), a.state + State.ts, b.peek(32, cpu(b), CpuLayout.ts));
+    b.poke(32, b.i32(0), a.state + State.fxsave, b.add(cpu(b), b.i32(CpuLayout.fxsave)));
   });
   fn("leave", [I32], [], (b) => {
     for (const reg of moved) b.poke(64, cpu(b), CpuLayout.registers + reg * 8, b.slot(reg));

@@ -150,7 +150,7 @@ export class InterpreterBuilder extends Builder {
       const absent = (): never => {
         throw new Error("x86 description: an operand that only gives a size was used");
       };
-      return { size, kind: "imm", read: absent, modify: absent, write: absent, address: absent };
+      return { size, kind: "imm", read: absent, modify: absent, write: absent, address: absent, number: absent };
     }
     if (shape.kind === "imm") {
       const second = shapes.findIndex((other) => other.kind === "imm") !== position;
@@ -158,20 +158,25 @@ export class InterpreterBuilder extends Builder {
       const never = (): never => {
         throw new Error("x86 description: an immediate operand was written");
       };
-      return { size, kind: "imm", read, modify: never, write: never, address: never };
+      return { size, kind: "imm", read, modify: never, write: never, address: never, number: never };
     }
     if (shape.kind === "reg") {
       const field = registerField(shapes, position);
       const read = (): Val => this.memLoad(size, this.#field8(field), this.#a.state);
+      let kept: Val | undefined;
       return {
         size,
         kind: "reg",
         read,
-        modify: read,
-        write: (value) => this.#writeRegister(this.#field8(field), 0, size, value),
+        modify: () => {
+          kept = this.let(this.#field8(field));
+          return this.memLoad(size, kept, this.#a.state);
+        },
+        write: (value) => this.#writeRegister(kept ?? this.#field8(field), 0, size, value),
         address: () => {
           throw new Error("x86 description: address of a register operand");
         },
+        number: () => this.#field8(field),
       };
     }
     let address: Val | undefined;
@@ -182,6 +187,9 @@ export class InterpreterBuilder extends Builder {
       size,
       kind: "mem",
       address: at,
+      number: () => {
+        throw new Error("x86 description: number of a memory operand");
+      },
       read: () => this.load(size, at()),
       modify: () => {
         host = this.#writable(size, at());
@@ -226,8 +234,17 @@ export class InterpreterBuilder extends Builder {
     if (!this.#labels) this.stateStore(32, State.pending, this.i32(0));
   }
 
-  pointer(address: Val, write: boolean): Val {
-    return this.#translate(8, this.let(address), write ? 8 : 0);
+  pointer(address: Val, write: boolean, bytes = 1): Val {
+    return this.#translate((bytes * 8) as Size, this.let(address), write ? 8 : 0);
+  }
+
+  commit(): void {
+    this.#commit();
+  }
+
+  fxsave(): Val {
+    this.if(this.stateLoad(32, State.ts), () => this.fault(7));
+    return this.let(this.stateLoad(32, State.fxsave));
   }
 
   #writable(size: Size, at: Val): Val {

@@ -43,8 +43,10 @@ export const Handler = {
   CHECK: 3,
   /** An instruction that begins in this frame and ends in the next. */
   STRADDLE: 4,
+  /** Go to the address in BRANCH, where an instruction's own function has said to; it stands for that instruction. */
+  LAND: 5,
   /** The first number that the instructions' own handlers have. */
-  FIRST: 5,
+  FIRST: 6,
 } as const;
 
 /** Straight-line instructions between two looks at the budget, and what a slice must leave for single steps. */
@@ -101,11 +103,13 @@ export const State = {
   ts: 0x118,
   /** u32: set by requestExit. */
   exitFlag: 0x11c,
+  /** u32: host address of the fxsave image of the vcpu that runs. */
+  fxsave: 0x120,
   /** 64 bytes each: where operands that cross a page are put together. */
   bounceRead: 0x140,
   bounceWrite: 0x180,
-  /** Records executed once and thrown away. */
-  scratchUops: 0x200,
+  /** The record LAND. */
+  landing: 0x200,
   size: 0x1000,
 } as const;
 
@@ -131,6 +135,8 @@ export const LoopExit = {
   NEED_CODE: 1,
   /** An instruction said so: `exitKind`. */
   EXIT: 2,
+  /** The instruction's own function is to be called. */
+  FUNCTION: 3,
 } as const;
 
 /** What the `Uop.scale` byte says beside the scale; only the general addressing function honours it. */
