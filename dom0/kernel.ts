@@ -1,16 +1,41 @@
-// Dom0's kernel: the first domain of every machine, a TypeScript kernel on guests/sdk/. This file starts its threads and ends
-// the machine when the console is done. Loaded by whoever makes the machine: the worker of `npm start`, tests.
+// Dom0's kernel: the first domain of every machine, a TypeScript kernel on guests/sdk/. This file starts its services as
+// threads (xenstored, consoled, the toolstack), runs the console, and ends the machine when the console is done. Loaded
+// by whoever makes the machine: the worker of `npm start`, tests.
 
 import { type Kernel, kernelMain, type Task } from "../guests/sdk/index.ts";
+import { ConsoleDaemon } from "./consoled/index.ts";
+import { Shell } from "./shell/index.ts";
+import { Toolstack } from "./toolstack/toolstack.ts";
+import { XenStoreDaemon, XsClient } from "./xenstored/index.ts";
 
 function* main(kernel: Kernel): Task {
-  yield* kernel.host.tty.write("dom0\n");
-  for (;;) {
-    const bytes = yield* kernel.host.tty.read();
-    if (bytes === undefined) break;
-    yield* kernel.host.tty.write(bytes);
-  }
-  yield* kernel.host.exit(0);
+  const store = new XenStoreDaemon(kernel);
+  const xs = new XsClient(store.server);
+  const consoles = new ConsoleDaemon(kernel, xs);
+  const toolstack = new Toolstack(kernel, xs, consoles);
+  service(
+    kernel,
+    "xenstored",
+    store.run((domid) => toolstack.xc.domainInfo(domid)),
+  );
+  service(kernel, "consoled", consoles.run());
+  service(kernel, "toolstack", toolstack.watchDeaths(new XsClient(store.server)));
+  const status = yield* new Shell({ kernel, toolstack, consoles, xs }).run();
+  yield* kernel.host.exit(status);
+}
+
+/** A thread that never ends. If it fails, the machine can't go on as if nothing had happened: the person is told. */
+function service(kernel: Kernel, name: string, code: Task): void {
+  const thread = kernel.spawn(name, code);
+  kernel.spawn(
+    `end of ${name}`,
+    (function* (): Task {
+      yield* thread.join();
+      yield* kernel.host.tty.write(
+        `dom0: ${name} has failed; xl dmesg tells why. What depends on it no longer works.\n`,
+      );
+    })(),
+  );
 }
 
 export default kernelMain(main);

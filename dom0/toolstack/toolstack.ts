@@ -142,6 +142,7 @@ export class Toolstack {
     const domid = this.xc.createDomain(parseUuid(uuid), config.maxVcpus);
     const managed: Managed = { domid, uuid, config, startedMs, handled: false, successor: undefined, settled: false };
     this.#managed.set(domid, managed);
+    let whole = false;
     try {
       this.#xs.transaction((view) => writeDomain(view, { domid, uuid, config, startedMs }));
       this.xc.setMaxVcpus(domid, config.maxVcpus);
@@ -165,9 +166,12 @@ export class Toolstack {
       this.#xs.introduce(domid, built.storeMfn, built.storePort);
       this.#consoles.open(domid);
       if (config.cpuWeight !== undefined) this.#setWeight(domid, config.cpuWeight);
+      whole = true;
     } catch (error) {
-      yield* this.#destroy(domid);
       throw error instanceof OutOfMemory ? new ToolstackError(`not enough free memory for ${config.name}`) : error;
+    } finally {
+      // Also when the thread that creates is cancelled.
+      if (!whole) yield* this.#destroy(domid);
     }
     return domid;
   }

@@ -23,10 +23,13 @@ export function* attachConsole(
       if (followRestarts) return;
       throw new CommandError(`xl console: domain ${current} has no console`);
     }
+    const { keys } = context.io;
     let left: boolean;
     try {
+      if (keys) keys.attached = true;
       left = yield* show(context, viewer);
     } finally {
+      if (keys) keys.attached = false;
       viewer.close();
     }
     if (left || managed === undefined) return;

@@ -21,6 +21,8 @@ export interface Keys {
   /** The next piece, undefined when there is none now. */
   tryRead(): Uint8Array | undefined;
   unread(bytes: Uint8Array): void;
+  /** True while keys belong to a guest: Ctrl-C too is then only a key. */
+  attached: boolean;
 }
 
 export interface XlContext {

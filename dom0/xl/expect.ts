@@ -2,7 +2,7 @@
 // the bytes after a match are kept for the next one. Pure; used by xl console --send/--expect.
 
 /** Output is looked at in a window of so many bytes: a pattern can't stretch over more. */
-const WINDOW = 65536;
+const WINDOW = 16384;
 
 export class Expecter {
   /** Output since the last match. */
@@ -43,16 +43,22 @@ export class Expecter {
 
 /** The output without control sequences, and for each character where its last byte ends in the bytes. */
 function plainText(bytes: Uint8Array): { text: string; ends: number[] } {
+  const decoder = new TextDecoder();
   let text = "";
   const ends: number[] = [];
   for (let i = 0; i < bytes.length; ) {
+    if (bytes[i] >= 0x20 && bytes[i] < 0x80) {
+      text += String.fromCharCode(bytes[i++]);
+      ends.push(i);
+      continue;
+    }
     const length = sequenceLength(bytes, i);
     if (length > 0) {
       i += length;
       continue;
     }
     const width = bytes[i] < 0x80 ? 1 : bytes[i] >= 0xf0 ? 4 : bytes[i] >= 0xe0 ? 3 : bytes[i] >= 0xc0 ? 2 : 1;
-    const char = new TextDecoder().decode(bytes.subarray(i, i + width));
+    const char = decoder.decode(bytes.subarray(i, i + width));
     i += width;
     for (const unit of char) {
       text += unit;
