@@ -12,7 +12,7 @@ import { Grants } from "./grants/grants.ts";
 import { CONTINUE } from "./hypercalls/args.ts";
 import { Dispatcher } from "./hypercalls/dispatch.ts";
 import { reportState, shutdownDomain } from "./lifecycle.ts";
-import { MAX_DOMID, REAL_SLICE_NS, SCRATCH_BYTES, VIRTUAL_SLICE_NS } from "./limits.ts";
+import { MAX_DOMID, REAL_SLICE_NS, SCRATCH_BYTES, VIRTUAL_DEVICE_NS, VIRTUAL_SLICE_NS } from "./limits.ts";
 import { HypervisorLog } from "./log.ts";
 import { DeviceBus } from "./machine/devices.ts";
 import type { MachineMemory } from "./machine/memory.ts";
@@ -27,6 +27,7 @@ import { Bvt } from "./sched/bvt.ts";
 import { SchedCore } from "./sched/core.ts";
 import type { Clock } from "./time/clock.ts";
 import { Time } from "./time/time.ts";
+import { Timer } from "./time/timers.ts";
 import { enterVcpu, leaveVcpu, vcpuHooks } from "./time/vcpu_time.ts";
 import { Trace } from "./trace.ts";
 import { moveRip, Traps } from "./traps/traps.ts";
@@ -80,6 +81,8 @@ export class Hypervisor {
   /** Instructions per nanosecond of the x86 processor, measured on the real clock. */
   #rate = FIRST_RATE;
   #lastDomid = 0;
+  /** On the virtual clock: when the host's answers are waited for, so that its own timing doesn't show. */
+  readonly #answers = new Timer(() => this.#takeAnswers());
   /** What is left of the present run-through, ns: by the clock if virtual, estimated if real. */
   #remaining = 0;
 
@@ -183,7 +186,13 @@ export class Hypervisor {
 
   /** `out` of `bytes` (1, 2, 4); what is nobody's or not permitted vanishes. */
   portWrite(domain: Domain, port: number, bytes: number, _value: number): void {
-    if (this.#portPermitted(domain, port, bytes) && port === DOORBELL_PORT && bytes === 4) this.devices?.ring();
+    if (this.#portPermitted(domain, port, bytes) && port === DOORBELL_PORT && bytes === 4) this.#ring();
+  }
+
+  #ring(): void {
+    this.devices?.ring();
+    if (this.time.clock.virtual && !this.#answers.active)
+      this.time.timers.set(this.#answers, this.time.now() + VIRTUAL_DEVICE_NS);
   }
 
   /** `in` of `bytes`: no port can be read, so all ones. */
@@ -212,8 +221,14 @@ export class Hypervisor {
     return 0;
   }
 
+  #takeAnswers(): void {
+    this.devices?.settle();
+    if (this.devices !== undefined) this.#takeInterrupts(this.devices);
+  }
+
   #takeInterrupts(devices: DeviceBus): void {
     devices.beat();
+    if (this.#answers.active) return;
     let lines = devices.takeLines();
     for (let irq = 0; lines !== 0; irq++, lines >>>= 1) if (lines & 1) this.events.sendPirq(irq);
   }

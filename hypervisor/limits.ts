@@ -40,6 +40,9 @@ export const MAX_POLL_PORTS = 128;
 /** The shortest periodic timer, as in Xen: 1 ms. */
 export const MIN_PERIODIC_NS = 1_000_000;
 
+/** On the virtual clock the host's answers come so long after the ring, however long the host takes: an SSD's latency. */
+export const VIRTUAL_DEVICE_NS = 50_000;
+
 /** The longest stretch between looks at device interrupts on the real clock: bounds their latency. */
 export const REAL_SLICE_NS = 100_000;
 /** The longest run() on the virtual clock: there the next timer bounds it, and devices are looked at between runs. */

@@ -4,13 +4,16 @@
 //
 // The protocol. Indexes are counts that never wrap back within 2^32; entry i of a queue of N is at i mod N.
 // 1. [DOM0] writes request submitTail, then stores submitTail + 1. At most N requests are outstanding.
-// 2. [DOM0] takes hostIdle from 1 to 0 by compare-and-exchange; if it was 1, it rings: `out DOORBELL_PORT`.
+// 2. [DOM0] takes hostIdle from 1 to 0 by compare-and-exchange; if it was 1, or `ringAlways` is set, it rings:
+//    `out DOORBELL_PORT`.
 // 3. [HOST] copies requests from submitHead to submitTail, checks them, stores submitHead. When it finds none, it stores
 //    1 in hostIdle and looks once more before it sleeps.
 // 4. [HOST] writes completion completeTail, then stores completeTail + 1, sets the line's bit in `lines` and adds to
 //    `doorbell`, which wakes the machine. Requests complete in any order, each exactly once.
 // 5. [XEN] takes `lines` by exchange with 0 and raises the physical interrupts; [DOM0] gets the event, reads completions
-//    from completeHead to completeTail and stores completeHead.
+//    from completeHead to completeTail, stores completeHead, and handles them in the order of their requests.
+// On the virtual clock what the host's own timing decides must not show: ringAlways is set, and a fixed time after a ring
+// the hypervisor waits until the host has nothing left to do that ends by itself (`busy`), before it takes `lines`.
 // Neither side trusts the other's indexes: a distance above N is refused.
 
 import { i32, struct, u16, u32, u64 } from "./abi/struct.ts";
@@ -47,6 +50,8 @@ export const ControlLayout = {
 export const QueueLayout = {
   magic: 0,
   entries: 4,
+  /** [XEN] 1: every request rings. */
+  ringAlways: 8,
   submitTail: 0x40,
   submitHead: 0x80,
   completeTail: 0xc0,

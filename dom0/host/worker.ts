@@ -25,7 +25,7 @@ const tell = (message: FromWorker): void => port.postMessage(message);
 setDisassemblerLoader(() => createRequire(import.meta.url)("iced-x86"));
 
 port.once("message", ({ memory, options }: ToWorker) => {
-  const bus = new DeviceBus(memory, () => tell("ring"));
+  const bus = new DeviceBus(memory, () => tell("ring"), options.clock === "virtual");
   let machine: Machine;
   try {
     machine = create(memory, options, bus);
@@ -66,9 +66,8 @@ function run(machine: Machine, bus: DeviceBus, virtual: boolean): void {
     const seen = bus.doorbell();
     const idleNs = machine.step();
     if (idleNs <= 0) continue;
-    // On the virtual clock, time stands still while the host works, and idle time is skipped.
-    if (!virtual) bus.sleep(seen, idleNs);
-    else if (idleNs === Infinity || bus.busy) bus.sleep(seen, Infinity);
+    // On the virtual clock idle time is skipped; without a timer only a person's input can come.
+    if (!virtual || idleNs === Infinity) bus.sleep(seen, idleNs);
     else machine.skipIdle();
   }
 }

@@ -113,23 +113,26 @@ export class DeviceQueue {
     const entry: Outstanding = { status: undefined, done: new WaitQueue(), orphan: undefined };
     this.#outstanding.set(id, entry);
     Atomics.store(this.#words, QueueLayout.submitTail / 4, (tail + 1) | 0);
-    if (Atomics.compareExchange(this.#words, QueueLayout.hostIdle / 4, 1, 0) === 1)
-      this.#kernel.cpu.out(DOORBELL_PORT, 1);
+    const idle = Atomics.compareExchange(this.#words, QueueLayout.hostIdle / 4, 1, 0) === 1;
+    if (idle || this.#words[QueueLayout.ringAlways / 4] === 1) this.#kernel.cpu.out(DOORBELL_PORT, 1);
     return entry;
   }
 
   #drain(): void {
+    const done: { id: number; status: number }[] = [];
     let head = Atomics.load(this.#words, QueueLayout.completeHead / 4);
     for (;;) {
       const tail = Atomics.load(this.#words, QueueLayout.completeTail / 4);
       const count = (tail - head) | 0;
-      if (count === 0) return;
+      if (count === 0) break;
       if (count < 0 || count > QUEUE_ENTRIES) throw new Error(`device queue: ${count} completions at once`);
       const c = this.#completion.$at(QueueLayout.completions + (head & (QUEUE_ENTRIES - 1)) * DeviceCompletion.size);
-      const id = c.id;
-      const status = c.status;
+      done.push({ id: c.id, status: c.status });
       head = (head + 1) | 0;
       Atomics.store(this.#words, QueueLayout.completeHead / 4, head);
+    }
+    done.sort((a, b) => (a.id - b.id) | 0);
+    for (const { id, status } of done) {
       const entry = this.#outstanding.get(id);
       if (entry === undefined) throw new Error(`device queue: completion of ${id}, which is not outstanding`);
       this.#outstanding.delete(id);

@@ -24,16 +24,22 @@ export class DeviceBus {
   readonly #words: Int32Array;
   readonly #queue: Int32Array;
   readonly #ring: () => void;
+  readonly #exact: boolean;
 
-  /** Sets the queues up in the memory's documented frames. `ring` tells the host that there are requests. */
-  constructor(memory: WebAssembly.Memory, ring: () => void) {
+  /**
+   * Sets the queues up in the memory's documented frames. `ring` tells the host that there are requests. `exact` is for the
+   * virtual clock: dom0 rings for each request, and the host, in another thread, is waited for.
+   */
+  constructor(memory: WebAssembly.Memory, ring: () => void, exact = false) {
     const buffer = memory.buffer as unknown as SharedArrayBuffer;
     this.#words = new Int32Array(buffer, DEVICE_CONTROL_MFN * FRAME_SIZE, ControlLayout.size / 4);
     this.#ring = ring;
+    this.#exact = exact;
     Atomics.store(this.#words, ControlLayout.running / 4, 1);
     this.#queue = new Int32Array(buffer, DEVICE_QUEUE_MFN * FRAME_SIZE, QueueLayout.size / 4);
     const queue = this.#queue;
     queue[QueueLayout.entries / 4] = QUEUE_ENTRIES;
+    queue[QueueLayout.ringAlways / 4] = exact ? 1 : 0;
     Atomics.store(queue, QueueLayout.hostIdle / 4, 1);
     Atomics.store(queue, QueueLayout.magic / 4, QUEUE_MAGIC);
   }
@@ -60,14 +66,22 @@ export class DeviceBus {
     return Atomics.load(this.#words, ControlLayout.doorbell / 4);
   }
 
-  /** Whether the host works on requests that will end by themselves: the virtual clock waits for it. */
+  /** Whether the host has requests to take, or works on some that will end by themselves. */
   get busy(): boolean {
     const taken = Atomics.load(this.#queue, QueueLayout.submitHead / 4);
     return (
       Atomics.load(this.#queue, QueueLayout.submitTail / 4) !== taken ||
-      Atomics.load(this.#words, ControlLayout.busy / 4) !== 0 ||
-      Atomics.load(this.#words, ControlLayout.lines / 4) !== 0
+      Atomics.load(this.#words, ControlLayout.busy / 4) !== 0
     );
+  }
+
+  /** On the virtual clock: waits until the host is not busy. */
+  settle(): void {
+    while (this.#exact) {
+      const seen = this.doorbell();
+      if (!this.busy) return;
+      this.sleep(seen, Number.POSITIVE_INFINITY);
+    }
   }
 
   /** Counts a turn of the main loop, for the host's watchdog. */
