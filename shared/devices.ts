@@ -43,6 +43,8 @@ export const ControlLayout = {
   heartbeat: 12,
   /** [HOST] how many requests it has taken that end by themselves, unlike one for a person's next key. */
   busy: 16,
+  /** [HOST] 1: dom0 has asked for the machine's end. */
+  stop: 20,
   size: 32,
 } as const;
 

@@ -223,6 +223,7 @@ export class DeviceHost {
       case DeviceOp.TtyResize:
         return then(terminal.resized(), (info) => reply(r, info));
       case DeviceOp.Exit:
+        Atomics.store(this.#control, ControlLayout.stop / 4, 1);
         this.#services.exit(r.handle & 0xff);
         return 0;
       case DeviceOp.Config:

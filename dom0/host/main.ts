@@ -21,6 +21,8 @@ export interface ToWorker {
 /** How often the watchdog looks, and how many looks without a sign of life are too many. */
 const WATCH_MS = 2500;
 const WATCH_LIMIT = 4;
+/** How long the machine gets to end its main loop. */
+const LEAVE_MS = 2000;
 
 /** `worker` was started, and loads its modules, while this module was loaded. `root` is the project's folder. */
 export async function main(worker: Worker, args: readonly string[], root: string): Promise<void> {
@@ -36,6 +38,8 @@ export async function main(worker: Worker, args: readonly string[], root: string
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   const terminal = new NodeTerminal();
   const logs = options.logDir === undefined ? undefined : new Logs(options.logDir);
+  /** The status that dom0 has asked to exit with. */
+  let exiting: number | undefined;
   const leave = (status: number): void => {
     logs?.close();
     // Output written before is on its way; the empty write ends after it.
@@ -46,7 +50,11 @@ export async function main(worker: Worker, args: readonly string[], root: string
     terminal,
     config: { version, logs: logs !== undefined },
     log: logs === undefined ? undefined : (name, bytes) => logs.append(name, bytes),
-    exit: leave,
+    exit: (status) => {
+      exiting = status;
+      // The machine then ends its loop and says so, unless it can't.
+      setTimeout(() => leave(status), LEAVE_MS);
+    },
   });
   const fail = (message: string): void => {
     terminal.restore();
@@ -56,6 +64,7 @@ export async function main(worker: Worker, args: readonly string[], root: string
   worker.on("message", (message: FromWorker) => {
     if (message === "ring") devices.serve();
     else if ("log" in message) logs?.append("hypervisor.log", Buffer.from(message.log)).catch(() => {});
+    else if (exiting !== undefined) leave(exiting);
     else if (message.ended === 0) leave(0);
     else fail(message.message);
   });

@@ -62,7 +62,7 @@ function create(memory: WebAssembly.Memory, options: HostOptions, devices: Devic
 }
 
 function run(machine: Machine, bus: DeviceBus, virtual: boolean): void {
-  while (machine.exitStatus === undefined) {
+  while (machine.exitStatus === undefined && !bus.stopped) {
     const seen = bus.doorbell();
     const idleNs = machine.step();
     if (idleNs <= 0) continue;

@@ -25,6 +25,7 @@ export class DeviceBus {
   readonly #queue: Int32Array;
   readonly #ring: () => void;
   readonly #exact: boolean;
+  #settledStop = false;
 
   /**
    * Sets the queues up in the memory's documented frames. `ring` tells the host that there are requests. `exact` is for the
@@ -79,9 +80,15 @@ export class DeviceBus {
   settle(): void {
     while (this.#exact) {
       const seen = this.doorbell();
-      if (!this.busy) return;
+      if (!this.busy) break;
       this.sleep(seen, Number.POSITIVE_INFINITY);
     }
+    this.#settledStop = Atomics.load(this.#words, ControlLayout.stop / 4) === 1;
+  }
+
+  /** Whether dom0 has asked the host for the machine's end; on the virtual clock known when the host was waited for. */
+  get stopped(): boolean {
+    return this.#exact ? this.#settledStop : Atomics.load(this.#words, ControlLayout.stop / 4) === 1;
   }
 
   /** Counts a turn of the main loop, for the host's watchdog. */
