@@ -11,6 +11,7 @@ import { move } from "./move.ts";
 import { muldiv } from "./muldiv.ts";
 import { segment } from "./segment.ts";
 import { shift } from "./shift.ts";
+import { sse } from "./sse.ts";
 import { string } from "./string.ts";
 import { system } from "./system.ts";
 
@@ -25,6 +26,7 @@ export const instructions: readonly Description[] = [
   ...control,
   ...segment,
   ...system,
+  ...sse,
 ];
 
 const byName = new Map(instructions.map((description) => [description.name, description]));
