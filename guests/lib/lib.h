@@ -12,7 +12,8 @@
 #define PAGE_SIZE 4096ul
 #define PAGE_ALIGNED __attribute__((aligned(4096)))
 
-/* What an exception or event interrupted, as start.S saves it. `vector` is 256 for events. */
+/* What an exception or event interrupted, as start.S saves it. `vector` is 256 for events, 257
+ * for system calls. */
 struct regs {
   uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
   uint64_t vector, error;
@@ -62,6 +63,13 @@ uint64_t system_time(void);
 typedef int (*trap_handler)(struct regs *regs); /* non-zero: handled, go on at regs->rip */
 void traps_init(void);
 void trap_bind(unsigned vector, trap_handler handler);
+/* Enters user mode with a frame; returns when a handler calls user_leave, which drops all that is on its stack. */
+struct iret_context;
+void user_enter(struct iret_context *frame);
+void user_leave(void) __attribute__((noreturn));
+/* Called for a syscall from user mode, once the guest registered syscall_entry (start.S) for it. */
+extern void (*syscall_handler)(struct regs *regs);
+extern char syscall_entry[];
 /* Reads or writes a byte; 0, or 1 when that faults. The address and error code are then in the variables. */
 int try_touch(void *address, int write);
 extern uint64_t fault_address, fault_error;

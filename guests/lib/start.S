@@ -113,11 +113,36 @@ common_entry:
     entry trap_17, 17, 1
     entry trap_19, 19, 0
     entry event_entry, 256, 0
+    entry syscall_entry, 257, 0
 
 /* Xen could not return to where the guest wanted: the data segment selectors come first. Nothing here loads any. */
     .globl failsafe_entry
 failsafe_entry:
     ud2
+
+/* void user_enter(struct iret_context *frame): leaves the kernel by the iret hypercall. It returns when a handler, on
+ * whatever stack, calls user_leave. RAX, R11 and RCX of the frame are overwritten. */
+    .globl user_enter, user_leave
+user_enter:
+    push %rbx
+    push %rbp
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    mov %rsp, user_return(%rip)
+    lea 24(%rdi), %rsp
+    xor %eax, %eax
+    jmp hypercall_page + __HYPERVISOR_iret * 32
+user_leave:
+    mov user_return(%rip), %rsp
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    ret
 
 /* int probe(void *address, int write): touches a byte; 0, or 1 when the page-fault handler sent it to probe_failed. */
     .globl probe, probe_read, probe_write, probe_failed
@@ -137,6 +162,9 @@ probe_failed:
     ret
 
     .bss
+    .balign 8
+user_return:
+    .skip 8
     .balign 4096
     .skip 32768
     .globl stack_top

@@ -12,6 +12,7 @@ extern int probe(void *address, int write);
 extern char probe_read[], probe_write[], probe_failed[];
 uint64_t fault_address, fault_error;
 static trap_handler handlers[20];
+void (*syscall_handler)(struct regs *regs);
 
 /* Only int3 and overflow may be raised by `int n` of user code. */
 #define ENTRY(n) {.vector = n, .flags = (n == 3 || n == 4) ? 3 : 0, .cs = FLAT_KERNEL_CS, .address = (uint64_t)trap_##n},
@@ -40,6 +41,10 @@ int try_touch(void *address, int write) { return probe(address, write); }
 void guest_entry(struct regs *regs) {
   if (regs->vector == 256) {
     events_upcall();
+    return;
+  }
+  if (regs->vector == 257) {
+    syscall_handler(regs);
     return;
   }
   trap_handler handler = handlers[regs->vector];

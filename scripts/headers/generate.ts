@@ -52,36 +52,70 @@ function structure(s: Struct<Fields>): string[] {
   const out = [`struct ${s.name} {`];
   let end = 0;
   let pads = 0;
-  const pad = (to: number, indent: string) => {
-    if (to > end) out.push(`${indent}uint8_t _gap${pads++}[${to - end}];`);
+  const pad = (to: number) => {
+    if (to > end) out.push(`  uint8_t _gap${pads++}[${to - end}];`);
+    end = Math.max(end, to);
   };
   const fields = Object.entries(s.fields);
   for (let i = 0; i < fields.length; ) {
-    pad(fields[i][1].offset, "  ");
+    pad(fields[i][1].offset);
     if (!fields[i][1].union) {
       const [key, f] = fields[i++];
       out.push(`  ${member(key, f)}`);
       end = f.offset + f.size;
       continue;
     }
-    const start = fields[i][1].offset;
-    let unionEnd = start;
-    out.push("  union {");
-    for (; i < fields.length && fields[i][1].union; i++) {
-      const [key, f] = fields[i];
-      if (f.offset === start) out.push(`    ${member(key, f)}`);
-      else out.push(`    struct { uint8_t _gap${pads++}[${f.offset - start}]; ${member(key, f)} };`);
-      unionEnd = Math.max(unionEnd, f.offset + f.size);
+    const run: Entry[] = [];
+    for (; i < fields.length && fields[i][1].union; i++) run.push(fields[i]);
+    for (const members of unions(run)) {
+      const start = Math.min(...members.map(([, f]) => f.offset));
+      pad(start);
+      const align = Math.max(...members.map(([, f]) => f.align));
+      if (members.length === 1) out.push(`  ${member(...members[0])}`);
+      else out.push("  union {", ...alternatives(members, start).map((line) => `    ${line}`), "  };");
+      end = Math.ceil(Math.max(...members.map(([, f]) => f.offset + f.size)) / align) * align;
     }
-    out.push("  };");
-    end = Math.ceil(unionEnd / s.align) * s.align;
   }
-  pad(s.size, "  ");
+  pad(s.size);
   out.push("};");
   for (const [key, f] of fields)
     out.push(`_Static_assert(offsetof(struct ${s.name}, ${key}) == ${f.offset}, "${s.name}.${key}");`);
   out.push(`_Static_assert(sizeof(struct ${s.name}) == ${s.size}, "${s.name}");`);
   return out;
+}
+
+type Entry = [key: string, field: Field];
+
+/** Splits a run of union members into the unions that it consists of: members that overlap, directly or by others. */
+function unions(run: readonly Entry[]): Entry[][] {
+  const out: Entry[][] = [];
+  let end = -1;
+  for (const entry of run.toSorted(([, a], [, b]) => a.offset - b.offset)) {
+    if (entry[1].offset >= end) out.push([]);
+    out.at(-1)!.push(entry);
+    end = Math.max(end, entry[1].offset + entry[1].size);
+  }
+  return out;
+}
+
+/** The members of one union. Those of one structure in C (`u.x.a`, `u.x.b`) stay together. */
+function alternatives(members: readonly Entry[], start: number): string[] {
+  const groups = new Map<string, Entry[]>();
+  for (const [key, f] of members) {
+    const path = f.path?.split(".") ?? [];
+    const group = path.length > 2 ? path.slice(0, -1).join(".") : key;
+    groups.set(group, [...(groups.get(group) ?? []), [key, f]]);
+  }
+  return [...groups.values()].map((entries) => {
+    if (entries.length === 1 && entries[0][1].offset === start) return member(...entries[0]);
+    let at = start;
+    const parts = entries.flatMap(([key, f]) => {
+      const gap = f.offset - at;
+      at = f.offset + f.size;
+      return [...(gap > 0 ? [`uint8_t _gap_${key}[${gap}];`] : []), member(key, f)];
+    });
+    return `struct { ${parts.join(" ")} };`;
+  });
 }
 
 function member(key: string, f: Field): string {

@@ -2,7 +2,7 @@
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { build, compiler, elfPath, guestFolders, recorded, root, stale } from "../../scripts/guests/build.ts";
 
@@ -18,7 +18,9 @@ describe.each(guestFolders())("%s", (folder) => {
   });
 
   test("says at the head of its source what it is for", () => {
-    const source = Object.keys(recorded(folder)?.sources ?? {}).find((path) => path.startsWith(`${folder}/`)) ?? "";
+    const name = basename(folder);
+    const source =
+      Object.keys(recorded(folder)?.sources ?? {}).find((path) => path.startsWith(`${folder}/${name}.`)) ?? "";
     expect(readFileSync(join(root, source), "utf8")).toMatch(/^\/\* \w+: [\s\S]{80,}?\*\//);
   });
 

@@ -98,10 +98,10 @@ struct evtchn_status {
   union {
     uint16_t unbound_dom;
     uint16_t interdomain_dom;
-    struct { uint8_t _gap1[4]; uint32_t interdomain_port; };
     uint32_t pirq;
     uint32_t virq;
   };
+  uint32_t interdomain_port;
 };
 _Static_assert(offsetof(struct evtchn_status, dom) == 0, "evtchn_status.dom");
 _Static_assert(offsetof(struct evtchn_status, port) == 4, "evtchn_status.port");

@@ -127,9 +127,7 @@ struct xen_add_to_physmap_batch {
   uint16_t domid;
   uint16_t space;
   uint16_t size;
-  union {
-    uint16_t foreign_domid;
-  };
+  uint16_t foreign_domid;
   uint64_t idxs;
   uint64_t gpfns;
   uint64_t errs;

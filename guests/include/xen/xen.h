@@ -148,9 +148,11 @@ struct mmuext_op {
   union {
     uint64_t arg1_mfn;
     uint64_t arg1_linear_addr;
-    struct { uint8_t _gap1[8]; uint32_t arg2_nr_ents; };
-    struct { uint8_t _gap2[8]; uint64_t arg2_vcpumask; };
-    struct { uint8_t _gap3[8]; uint64_t arg2_src_mfn; };
+  };
+  union {
+    uint32_t arg2_nr_ents;
+    uint64_t arg2_vcpumask;
+    uint64_t arg2_src_mfn;
   };
 };
 _Static_assert(offsetof(struct mmuext_op, cmd) == 0, "mmuext_op.cmd");
@@ -243,10 +245,10 @@ struct start_info {
   uint8_t _gap1[4];
   union {
     uint64_t console_domU_mfn;
-    struct { uint8_t _gap2[8]; uint32_t console_domU_evtchn; };
-    uint32_t console_dom0_info_off;
-    struct { uint8_t _gap3[4]; uint32_t console_dom0_info_size; };
+    struct { uint32_t console_dom0_info_off; uint32_t console_dom0_info_size; };
   };
+  uint32_t console_domU_evtchn;
+  uint8_t _gap2[4];
   uint64_t pt_base;
   uint64_t nr_pt_frames;
   uint64_t mfn_list;

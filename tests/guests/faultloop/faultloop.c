@@ -6,9 +6,11 @@
 static char area[2 * 4096] PAGE_ALIGNED;
 
 void faulting_handler(void);
-__asm__("faulting_handler:\n"
+__asm__(".pushsection .text\n"
+        "faulting_handler:\n"
         "  movabs 0x123456789000, %al\n"
-        "  ud2\n");
+        "  ud2\n"
+        ".popsection");
 
 void guest_main(void) {
   static struct trap_info table[2] = {{.vector = TRAP_page_fault, .cs = FLAT_KERNEL_CS}};

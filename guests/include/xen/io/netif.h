@@ -79,11 +79,10 @@ _Static_assert(sizeof(struct netif_rx_response) == 8, "netif_rx_response");
 struct netif_extra_info {
   uint8_t type;
   uint8_t flags;
-  union {
-    uint16_t gso_size;
-    struct { uint8_t _gap0[2]; uint8_t gso_type; };
-    struct { uint8_t _gap1[4]; uint16_t gso_features; };
-  };
+  uint16_t gso_size;
+  uint8_t gso_type;
+  uint8_t _gap0[1];
+  uint16_t gso_features;
 };
 _Static_assert(offsetof(struct netif_extra_info, type) == 0, "netif_extra_info.type");
 _Static_assert(offsetof(struct netif_extra_info, flags) == 1, "netif_extra_info.flags");
