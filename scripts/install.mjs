@@ -23,19 +23,14 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 const lock = read(join(root, "package-lock.json"));
 if (read(stamp) !== lock) {
-  const npm = (...args) =>
-    spawnSync("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {
-      cwd: root,
-      stdio: ["ignore", "pipe", "pipe"],
-      encoding: "utf8",
-      shell: process.platform === "win32",
-    });
-  // `npm ci` refuses a lock file without the optional packages of other platforms, which a mirror may not carry, and then
-  // changes nothing. `npm install` takes the same versions from the lock file and leaves it alone.
-  const ci = npm("ci");
-  const done = ci.status === 0 ? ci : npm("install", "--no-save");
-  if (done.status !== 0) {
-    console.error(`npm install failed:\n${done.stdout ?? ""}${done.stderr ?? ""}${done.error ?? ""}`);
+  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    encoding: "utf8",
+    shell: process.platform === "win32",
+  });
+  if (npm.status !== 0) {
+    console.error(`npm ci failed:\n${npm.stdout ?? ""}${npm.stderr ?? ""}${npm.error ?? ""}`);
     process.exit(1);
   }
   writeFileSync(stamp, lock);

@@ -31,7 +31,9 @@ export async function compiled(root, entries) {
 function readList(list, entries) {
   try {
     const known = JSON.parse(readFileSync(list, "utf8"));
-    return String(known.entries) === String(entries) && known.node === process.version && known.root === root ? known : undefined;
+    return String(known.entries) === String(entries) && known.node === process.version && known.root === root
+      ? known
+      : undefined;
   } catch {
     return undefined;
   }
