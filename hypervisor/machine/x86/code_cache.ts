@@ -16,6 +16,7 @@ import { type Description, type Form, type OperandShape, type OperandSpec, shape
 import type { FunctionTable } from "./functions.ts";
 import type { HotEntry } from "./hot.ts";
 import { CONDITIONAL_JUMPS } from "./hot.ts";
+import type { Facts } from "./interpreter.ts";
 import { AddressFlag, CHECK_EVERY, Handler, Slot, Uop } from "./layout.ts";
 
 const MAP_SIZE = 4096 * 4;
@@ -42,6 +43,9 @@ interface Variant {
   readonly cold: number;
   readonly fused: readonly number[] | undefined;
   readonly farOp: number;
+  /** Number in the loop of the handler that leaves the flags alone, or 0. */
+  readonly deadOp: number;
+  readonly facts: Facts;
 }
 
 export class CodeCache implements CodeFrames {
@@ -89,7 +93,7 @@ export class CodeCache implements CodeFrames {
     this.decoder = decoder;
     this.#functions = functions;
     hot.forEach((entry, i) => {
-      const suffix = entry.cc !== undefined ? ` +${entry.cc}` : entry.far ? " far" : "";
+      const suffix = entry.cc !== undefined ? ` +${entry.cc}` : entry.far ? " far" : entry.dead ? " dead" : "";
       this.#hot.set(`${entry.name} ${shapeKey(entry.shapes)}${suffix}`, Handler.FIRST + i);
     });
     this.#coldOp = Handler.FIRST + hot.length;
@@ -209,6 +213,9 @@ export class CodeCache implements CodeFrames {
     let at = offset;
     let unchecked = 0;
     let previous: Variant | undefined;
+    // The record that set the flags last, if nothing behind it reads them or may end the run, and its other handler.
+    let unread = 0;
+    let unreadOp = 0;
     for (let count = 0; ; count++) {
       if (at >= 4096 || count === BLOCK_LIMIT) {
         this.#emitSpecial(Handler.LOOKUP, at, at);
@@ -240,7 +247,18 @@ export class CodeCache implements CodeFrames {
       }
       this.#u32[map + at] = this.#next;
       this.#cover(frame, at, length);
+      const record = this.#next;
       previous = this.#emit(frame, at, length);
+      const { facts, deadOp } = previous;
+      if (facts.readsFlags || facts.leaves) unread = 0;
+      else if (facts.writesFlags && unread !== 0) {
+        this.#u16[unread >>> 1] = unreadOp;
+        unread = 0;
+      }
+      if (deadOp !== 0) {
+        unread = record;
+        unreadOp = deadOp;
+      }
       at += length;
       if (flow === "jump" || flow === "stop" || flow === "call") break;
       unchecked = flow === "branch" ? 0 : unchecked + 1;
@@ -248,6 +266,7 @@ export class CodeCache implements CodeFrames {
         this.#emitSpecial(Handler.CHECK, at, at);
         unchecked = 0;
         previous = undefined;
+        unread = 0;
       }
     }
     this.#placeStubs(frame);
@@ -364,6 +383,8 @@ export class CodeCache implements CodeFrames {
       cold,
       fused: kind !== 1 && fused.some((op) => op !== 0) ? fused : undefined,
       farOp: this.#hot.get(`${key} far`) ?? 0,
+      deadOp: (hot && this.#hot.get(`${key} dead`)) ?? 0,
+      facts: this.#functions.info(cold).facts,
     };
   }
 

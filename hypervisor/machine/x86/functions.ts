@@ -3,7 +3,7 @@
 
 import type { Description, OperandShape } from "./describe.ts";
 import { shapeKey } from "./describe.ts";
-import { type Addresses, InterpreterBuilder } from "./interpreter.ts";
+import { type Addresses, type Facts, InterpreterBuilder } from "./interpreter.ts";
 import { TABLE_SIZE } from "./loop.ts";
 import { I32, I64, ModuleBuilder, type ValType } from "./wasm.ts";
 
@@ -36,6 +36,7 @@ const HELPERS = {
 export interface FunctionInfo {
   readonly description: Description;
   readonly shapes: readonly OperandShape[];
+  readonly facts: Facts;
 }
 
 export class FunctionTable {
@@ -72,13 +73,13 @@ export class FunctionTable {
     if (known !== undefined) return known;
     const number = this.#infos.length;
     if (number >= TABLE_SIZE) throw new Error("x86: too many kinds of instructions for the function table");
-    this.#infos.push({ description, shapes });
     this.#numbers.set(key, number);
     const module = new ModuleBuilder(this.#memoryPages);
     for (const [name, params, results] of IMPORTS) module.importFunction(name, params, results);
     const locals: ValType[] = [];
     const b = new InterpreterBuilder({ addresses: this.#addresses, helpers: HELPERS, locals, firstLocal: 1 });
     b.instruction(description, shapes, lock);
+    this.#infos.push({ description, shapes, facts: b.facts });
     module.func(module.type([I32], [I32]), locals, b.out, "f");
     const instance = new WebAssembly.Instance(new WebAssembly.Module(module.build()), this.#imports);
     this.#table.set(number, instance.exports["f"] as () => number);

@@ -19,6 +19,8 @@ export interface HotEntry {
   readonly shapes: readonly OperandShape[];
   /** Of a comparison: with the conditional jump behind it, by the condition's number. */
   readonly cc?: number;
+  /** The flags that it leaves are not computed: an instruction shortly behind it replaces them. */
+  readonly dead?: boolean;
   /** Of a direct jump or call: the target is in another frame. */
   readonly far?: boolean;
 }
@@ -39,8 +41,8 @@ const plain: readonly [string, string][] = [
   ["sub", "r32,r32 r64,r64 r32,i32 r64,i64 r64,m64 r32,m32 m32,i32 m64,i64"],
   ["and", "r32,r32 r64,r64 r32,i32 r64,i64 r8,i8 r32,m32 r64,m64"],
   ["or", "r32,r32 r64,r64 r32,i32 r64,i64 r8,r8 r32,m32"],
-  ["xor", "r32,r32 r64,r64 r32,i32 r64,i64 r32,m32 r64,m64 r8,i8"],
-  ["cmp", "r32,r32 r64,r64 r32,i32 r64,i64 r8,i8 r8,r8 r32,m32 r64,m64 m32,i32 m8,i8"],
+  ["xor", "r32,r32 r64,r64 r32,i32 r64,i64 r32,m32 r64,m64 r8,i8 r8,r8 r8,m8"],
+  ["cmp", "r32,r32 r64,r64 r32,i32 r64,i64 r8,i8 r8,r8 r32,m32 r64,m64 m32,i32 m8,i8 r16,r16 r16,i16 r16,m16 m16,r16"],
   ["test", "r32,r32 r64,r64 r8,r8 r8,i8 r32,i32 m8,i8"],
   ["inc", "r32 r64"],
   ["dec", "r32 r64"],
@@ -76,7 +78,11 @@ const plain: readonly [string, string][] = [
   ["ret", ""],
   ["jmpi", "r64 m64"],
   ["calli", "r64 m64"],
-  ["imul", "r32,r32 r64,r64 r32,r32,i32 r64,r64,i64"],
+  ["imul", "r32,r32 r64,r64 r32,m32"],
+  ["imul3", "r32,r32,i32 r64,r64,i64"],
+  ["rol", "r32,i8"],
+  ["ror", "r32,i8"],
+  ["bt", "r64,r64 r32,r32 r64,i8 r32,i8"],
 ];
 
 /** Names of the conditional jumps by condition code. */
@@ -102,12 +108,29 @@ const ARITHMETIC = [2, 3, 4, 5, 6, 7, 12, 13, 14, 15];
 const FEW = [2, 3, 4, 5, 6, 7];
 const LOGIC = [4, 5, 8, 9, 14, 15];
 
+/** The ones with a handler for when their flags don't matter. */
+const dead: readonly [string, string][] = [
+  ["add", "r32,r32 r64,r64 r32,i32 r64,i64 r64,m64 r32,m32"],
+  ["sub", "r32,r32 r64,r64 r32,i32 r64,i64"],
+  ["and", "r32,r32 r64,r64 r32,i32 r64,i64"],
+  ["or", "r32,r32 r64,r64 r32,i32"],
+  ["xor", "r32,r32 r64,r64 r32,i32"],
+  ["shl", "r32,i8 r64,i8"],
+  ["shr", "r32,i8 r64,i8"],
+  ["sar", "r32,i8 r64,i8"],
+  ["imul", "r32,r32 r64,r64"],
+  ["imul3", "r32,r32,i32 r64,r64,i64"],
+  ["inc", "r32 r64"],
+  ["dec", "r32 r64"],
+  ["neg", "r32 r64"],
+];
+
 const fused: readonly [string, string, readonly number[]][] = [
   ["cmp", "r32,r32 r64,r64", ARITHMETIC],
   ["cmp", "r32,i32 r64,i64", ARITHMETIC],
   ["cmp", "r8,i8", FEW],
-  ["cmp", "r8,r8 m8,i8", [4, 5]],
-  ["cmp", "r64,m64 r32,m32 m32,r32 m64,r64 m32,i32", [4, 5, 2, 3]],
+  ["cmp", "r8,r8 m8,i8 r16,r16 r16,i16 r16,m16 m16,r16", [4, 5]],
+  ["cmp", "r64,m64 r32,m32 m32,r32 m64,r64 m32,i32", [4, 5]],
   ["test", "r32,r32 r64,r64", LOGIC],
   ["test", "r8,r8", [4, 5, 8, 9]],
   ["test", "r8,i8 r32,i32 m8,i8", [4, 5]],
@@ -119,6 +142,12 @@ export function hotEntries(has: (name: string) => boolean): HotEntry[] {
   for (const [name, list] of plain) {
     if (!has(name)) continue;
     for (const text of list.split(" ")) for (const shapes of addressed(parse(text))) entries.push({ name, shapes });
+  }
+  for (const [name, list] of dead) {
+    if (!has(name)) continue;
+    for (const text of list.split(" ")) {
+      for (const shapes of addressed(parse(text))) entries.push({ name, shapes, dead: true });
+    }
   }
   for (const [name, list, codes] of fused) {
     for (const text of list.split(" ")) {

@@ -7,7 +7,7 @@
 import type { Mfn, Va } from "../../../shared/brand.ts";
 import { CpuLayout, type CpuState, canonical, Reg } from "../cpu_state.ts";
 import type { MachineMemory } from "../memory.ts";
-import { Exit, type Processor, type ProcessorHost, type Tlb } from "../processor.ts";
+import { Exit, type Processor, type ProcessorHost } from "../processor.ts";
 import { CODE_BITS, CODE_ENTRY, DATA_BITS, DATA_ENTRY, SoftTlb } from "../tlb.ts";
 import { Access, type PageWalker } from "../walk.ts";
 import { CodeCache } from "./code_cache.ts";
@@ -18,7 +18,7 @@ import { FunctionTable } from "./functions.ts";
 import { HostContext, hostFunction } from "./host.ts";
 import { hotEntries } from "./hot.ts";
 import { instructionNamed, instructions } from "./instructions/index.ts";
-import { AddressFlag, INTERNAL_EXIT, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
+import { AddressFlag, Handler, INTERNAL_EXIT, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
 import { emitBase } from "./loop.ts";
 import { X86Mmu } from "./mmu.ts";
 
@@ -39,7 +39,7 @@ interface BaseExports {
 }
 
 export class X86Processor implements Processor {
-  readonly tlb: Tlb;
+  readonly tlb: SoftTlb;
   /** Instructions completed by the last run. */
   retired = 0;
   /** Byte address of the word that requestExit sets; another thread may set it too. */
@@ -69,6 +69,7 @@ export class X86Processor implements Processor {
     const state = memory.reserve(State.size);
     this.#state = state >>> 2;
     this.exitFlag = state + State.exitFlag;
+    memory.u16[(state + State.landing) >>> 1] = Handler.LAND;
     const frames = { has: (mfn: Mfn) => this.#code.has(mfn), drop: (mfn: Mfn) => this.#code.drop(mfn) };
     const written = {
       touches: (mfn: Mfn, offset: number, bytes: number) => this.#code.touches(mfn, offset, bytes),

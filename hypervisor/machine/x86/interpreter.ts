@@ -59,6 +59,15 @@ interface Compared {
   readonly result: Val;
 }
 
+/** What was seen of an instruction while it was emitted. */
+export interface Facts {
+  readsFlags: boolean;
+  /** Replaces all arithmetic flags, whatever the operands. */
+  writesFlags: boolean;
+  /** May end without going on behind itself: accesses memory, branches, may fault or exit. */
+  leaves: boolean;
+}
+
 export interface InterpreterOptions {
   readonly addresses: Addresses;
   readonly helpers: HelperIndexes;
@@ -80,6 +89,11 @@ export class InterpreterBuilder extends Builder {
   #records = 1;
   #ended = false;
   #far = false;
+  /** Nobody will see the flags that this instruction leaves: see the code cache. */
+  flagsDead = false;
+  readonly facts: Facts = { readsFlags: false, writesFlags: false, leaves: false };
+  readonly #deferred: (() => void)[] = [];
+  #changed = false;
   /** What the flags were last set by, if it was a comparison; and what a fused jump is known to follow. */
   #latest: Compared | undefined;
   #known: Compared | undefined;
@@ -135,10 +149,30 @@ export class InterpreterBuilder extends Builder {
   }
 
   setSlot(number: number, value: Val): void {
+    this.#changed = true;
     this.stateStore(64, number * 8, value);
   }
 
+  /**
+   * In the loop, registers are written when all that may go to MISS is behind; what is written within b.if is written at
+   * once, and then nothing may go there any more.
+   */
   #writeRegister(index: Val, offset: number, size: Size, value: Val): void {
+    if (this.#labels && this.depth === 0) {
+      const kept = this.let(value);
+      this.#deferred.push(() => this.#storeRegister(index, offset, size, kept));
+    } else {
+      this.#changed = true;
+      this.#storeRegister(index, offset, size, value);
+    }
+  }
+
+  #flush(): void {
+    for (const write of this.#deferred) write();
+    this.#deferred.length = 0;
+  }
+
+  #storeRegister(index: Val, offset: number, size: Size, value: Val): void {
     if (size === 32) this.memStore(64, index, this.#a.state + offset, this.zext(this.wrap(value)));
     else if (size === 64) this.memStore(64, index, this.#a.state + offset, value);
     else this.memStore(size, index, this.#a.state + offset, this.wrap(value));
@@ -253,6 +287,7 @@ export class InterpreterBuilder extends Builder {
 
   /** Host address of an operand that lies in one page which the TLB has; `tag` 0 for reading, 8 for writing. */
   #translate(size: Size, at: Val, tag: number): Val {
+    this.facts.leaves = true;
     if (!this.#labels) {
       const fn = tag ? this.#helpers.writable : this.#helpers.readable;
       const code = [...at.code, Op.i32Const, size / 8, Op.call, ...leb(fn)];
@@ -265,7 +300,7 @@ export class InterpreterBuilder extends Builder {
     const last = size === 8 ? at : this.add(at, this.i64(size / 8 - 1));
     const page = this.or(this.and(last, this.i64(-4096)), this.localValue(LoopLocal.ASID, I64));
     const tags = this.memLoad(64, slot, this.#a.data + tag);
-    this.#branchIf(this.ne(page, tags), this.#labels.miss);
+    this.#missIf(this.ne(page, tags));
     return this.let(this.add(this.wrap(at), this.memLoad(32, slot, this.#a.data + 16)));
   }
 
@@ -274,6 +309,7 @@ export class InterpreterBuilder extends Builder {
   }
 
   #storeHost(size: Size, host: Val, value: Val): void {
+    this.#changed = true;
     this.memStore(size, host, 0, size === 64 ? value : this.wrap(value));
     this.#commit();
   }
@@ -313,7 +349,14 @@ export class InterpreterBuilder extends Builder {
     return size === 64 ? value : this.shl(this.zext(value), this.i64(64 - size));
   }
 
+  /** Notes that all flags are replaced; true when that need not be done. */
+  #replacesFlags(): boolean {
+    if (this.depth === 0) this.facts.writesFlags = true;
+    return this.flagsDead;
+  }
+
   #lazy(size: Size, y: Val, result: Val, kind: number): void {
+    if (this.#replacesFlags()) return;
     this.setSlot(Slot.FLAG_RESULT, this.#aligned(size, result));
     this.setSlot(Slot.FLAG_SOURCE, this.#aligned(size, y));
     this.setSlot(Slot.FLAG_STATE, this.i64(kind | SIZE_CODE[size]));
@@ -329,6 +372,7 @@ export class InterpreterBuilder extends Builder {
   }
 
   flagsLogic(size: Size, result: Val): void {
+    if (this.#replacesFlags()) return;
     const zero = this.constant(size, 0);
     this.#latest = { size, x: result, y: zero, result };
     this.setSlot(Slot.FLAG_RESULT, this.#aligned(size, result));
@@ -336,6 +380,7 @@ export class InterpreterBuilder extends Builder {
   }
 
   flagsEager(size: Size, result: Val, flags: EagerFlags): void {
+    if (this.#replacesFlags()) return;
     const carry = this.shl(this.zext(flags.cf), this.i64(63));
     const differ = this.shl(this.zext(this.xor(flags.cf, flags.of)), this.i64(62));
     let state = this.or(this.or(carry, differ), this.i64(SIZE_CODE[size]));
@@ -349,11 +394,13 @@ export class InterpreterBuilder extends Builder {
   #makeEager(): void {
     if (this.#labels) {
       const lazy = this.and(this.stateLoad(32, Slot.FLAG_STATE * 8), this.i32(Lazy.MASK));
-      this.#branchIf(lazy, this.#labels.miss);
+      this.#missIf(lazy);
     } else this.emit(Op.call, ...leb(this.#helpers.eager));
   }
 
   setCf(value: Val): void {
+    this.facts.readsFlags = true;
+    if (this.flagsDead) return;
     const carry = this.let(this.zext(value));
     this.#makeEager();
     // Bit 62 holds CF xor OF: it changes when CF does.
@@ -363,6 +410,8 @@ export class InterpreterBuilder extends Builder {
   }
 
   setCfOf(cf: Val, of: Val): void {
+    this.facts.readsFlags = true;
+    if (this.flagsDead) return;
     const bits = this.let(
       this.or(this.shl(this.zext(cf), this.i64(63)), this.shl(this.zext(this.xor(cf, of)), this.i64(62))),
     );
@@ -372,6 +421,7 @@ export class InterpreterBuilder extends Builder {
   }
 
   cf(): Val {
+    this.facts.readsFlags = true;
     const state = this.let(this.slot(Slot.FLAG_STATE));
     const low = this.let(this.wrap(state));
     const result = this.slot(Slot.FLAG_RESULT);
@@ -386,7 +436,7 @@ export class InterpreterBuilder extends Builder {
   #less(): Val {
     const state = this.let(this.slot(Slot.FLAG_STATE));
     if (this.#labels) {
-      this.#branchIf(this.and(this.wrap(state), this.i32(Lazy.ADD)), this.#labels.miss);
+      this.#missIf(this.and(this.wrap(state), this.i32(Lazy.ADD)));
       const result = this.slot(Slot.FLAG_RESULT);
       const source = this.slot(Slot.FLAG_SOURCE);
       const sub = this.ltS(this.add(result, source), source);
@@ -432,6 +482,7 @@ export class InterpreterBuilder extends Builder {
   }
 
   cond(cc: number): Val {
+    this.facts.readsFlags = true;
     if (this.#known) {
       const condition = this.#knownCondition(cc, this.#known);
       if (condition) return condition;
@@ -464,10 +515,12 @@ export class InterpreterBuilder extends Builder {
   }
 
   rflags(): Val {
+    this.facts.readsFlags = true;
     return this.let({ t: I32, code: [Op.call, ...leb(this.#helpers.getFlags)] });
   }
 
   setRflags(value: Val, mask = 0): void {
+    this.facts.leaves = true;
     this.emitVal(value);
     this.emitVal(this.i32(mask));
     this.emit(Op.call, ...leb(this.#helpers.setFlags));
@@ -490,6 +543,7 @@ export class InterpreterBuilder extends Builder {
   }
 
   #next(): void {
+    this.#flush();
     const next = this.add(this.#pc, this.i32(Uop.size));
     this.emitVal(next);
     if (!this.#labels) return;
@@ -498,6 +552,7 @@ export class InterpreterBuilder extends Builder {
   }
 
   branch(): void {
+    this.facts.leaves = true;
     this.#ended = true;
     if (!this.#labels) {
       this.setSlot(Slot.BRANCH, this.targetRip());
@@ -509,6 +564,7 @@ export class InterpreterBuilder extends Builder {
   }
 
   branchIf(condition: Val): void {
+    this.facts.leaves = true;
     this.#ended = true;
     if (!this.#labels) {
       const taken = this.let(condition);
@@ -524,6 +580,7 @@ export class InterpreterBuilder extends Builder {
   /** Goes to a record; the distance passed is taken from the budget, which ACC - PC is. */
   #goto(target: Val): void {
     const next = this.let(target);
+    this.#flush();
     const spent = this.add(this.#pc, this.i32(this.#records * Uop.size));
     const rest = this.let(this.sub(this.localValue(LoopLocal.ACC, I32), spent));
     this.emitVal(next);
@@ -535,6 +592,7 @@ export class InterpreterBuilder extends Builder {
   }
 
   jump(address: Val): void {
+    this.facts.leaves = true;
     this.#ended = true;
     if (!this.#labels) {
       this.setSlot(Slot.BRANCH, address);
@@ -543,6 +601,7 @@ export class InterpreterBuilder extends Builder {
     }
     this.emitVal(address);
     this.emit(Op.localSet, LoopLocal.BRANCH);
+    this.#flush();
     this.#br(this.#labels.jump);
   }
 
@@ -555,9 +614,10 @@ export class InterpreterBuilder extends Builder {
   }
 
   exit(kind: number): void {
+    this.facts.leaves = true;
     if (this.depth === 0) this.#ended = true;
     if (this.#labels) {
-      this.#br(this.#labels.miss);
+      this.#missIf(this.i32(1));
       return;
     }
     this.stateStore(32, State.exitKind, this.i32(kind));
@@ -565,9 +625,10 @@ export class InterpreterBuilder extends Builder {
   }
 
   exitAfter(kind: number, vector: number | Val = 0): void {
+    this.facts.leaves = true;
     if (this.depth === 0) this.#ended = true;
     if (this.#labels) {
-      this.#br(this.#labels.miss);
+      this.#missIf(this.i32(1));
       return;
     }
     this.stateStore(32, State.exitKind, this.i32(kind));
@@ -577,9 +638,10 @@ export class InterpreterBuilder extends Builder {
   }
 
   host(name: string): void {
+    this.facts.leaves = true;
     this.#ended = true;
     if (this.#labels) {
-      this.#br(this.#labels.miss);
+      this.#missIf(this.i32(1));
       return;
     }
     const call = [...this.i32(hostNumber(name)).code, ...this.#pc.code, Op.call, ...leb(this.#helpers.host)];
@@ -623,6 +685,12 @@ export class InterpreterBuilder extends Builder {
 
   protected stateStore(size: Size, offset: number, value: Val): void {
     this.memStore(size, this.i32(0), this.#a.state + offset, value);
+  }
+
+  #missIf(condition: Val): void {
+    if (this.#changed)
+      throw new Error("x86: an instruction of the loop goes to its function after it has changed something");
+    this.#branchIf(condition, this.#labels!.miss);
   }
 
   #branchIf(condition: Val, distance: number): void {

@@ -65,7 +65,10 @@ export function emitBase(
 
   const loop = new LoopEmitter(a, hot, describe, instructionType);
   const code = loop.emit();
-  module.func(module.type([I32, I32], [I32]), [I64, I64, ...loop.locals], code, "run");
+  const loopType = module.type([I32, I32], [I32]);
+  const loopIndex = module.func(loopType, [I64, I64, ...loop.locals], code);
+  const around = loop.around(loopIndex);
+  module.func(loopType, [I64, I64, ...around.locals], around.code, "run");
   return { bytes: module.build(), loopBytes: code.length };
 }
 
@@ -119,7 +122,7 @@ class LoopEmitter {
     out.push(Op.end);
     pushAll(
       out,
-      this.#part((b) => b.ownFunction(this.#instructionType), { jump: 0, again: 1 }),
+      this.#part((b) => b.leaveForFunction()),
     );
     out.push(Op.end);
     pushAll(
@@ -128,6 +131,13 @@ class LoopEmitter {
     );
     out.push(Op.end, Op.unreachable);
     return out;
+  }
+
+  around(loop: number): { code: number[]; locals: ValType[] } {
+    const locals: ValType[] = [];
+    const b = new LoopBuilder(this.#a, { budget: 0, miss: 0, jump: 0, again: 0 }, locals);
+    b.around(loop, this.#instructionType);
+    return { code: b.out, locals };
   }
 
   #part(emit: (b: LoopBuilder) => void, labels: { jump?: number; again?: number } = {}): number[] {
@@ -158,6 +168,7 @@ class LoopBuilder extends InterpreterBuilder {
 
   hot(entry: HotEntry, describe: (name: string) => Description): void {
     const description = describe(entry.name);
+    this.flagsDead = entry.dead === true;
     if (entry.cc !== undefined) this.fused(description, entry.shapes, describe(CONDITIONAL_JUMPS[entry.cc]));
     else if (entry.far) this.far(description);
     else this.instruction(description, entry.shapes, false);
@@ -224,6 +235,9 @@ class LoopBuilder extends InterpreterBuilder {
         this.#br(this.#labels.again);
         return;
       }
+      case Handler.LAND:
+        this.jump(this.slot(Slot.BRANCH));
+        return;
       case Handler.CHECK:
         this.#budgetCheck(this.let(this.sub(this.acc, pc)));
         this.#uncount();
@@ -277,29 +291,47 @@ class LoopBuilder extends InterpreterBuilder {
     this.#return(LoopExit.BUDGET);
   }
 
-  /** MISS: the instruction's own function does it. */
-  ownFunction(type: number): void {
-    const pc = this.pc;
-    this.stateStore(32, State.current, pc);
-    // What a function may ask for: how far the run has come.
-    this.stateStore(32, State.remaining, this.sub(this.acc, pc));
-    const call = [...pc.code, ...this.memLoad(16, pc, Uop.cold).code, Op.callIndirect, type, 0];
-    const next = this.let({ t: I32, code: call });
-    this.if(this.gtU(next, this.i32(Next.EXIT_AFTER)), () => {
-      this.#set(LoopLocal.PC, next);
-      this.#br(this.#labels.again);
+  /** MISS: the instruction's own function is to do it: outside, so that this function makes no calls. */
+  leaveForFunction(): void {
+    this.stateStore(32, State.current, this.pc);
+    this.stateStore(32, State.remaining, this.sub(this.acc, this.pc));
+    this.#return(LoopExit.FUNCTION);
+  }
+
+  /** The function around the loop: calls instructions' own functions, and enters the loop again. */
+  around(loop: number, type: number): void {
+    const code = this.variable(this.i32(0));
+    const remaining = this.stateLoad(32, State.remaining);
+    this.emit(Op.loop, VOID);
+    this.assign(code, { t: I32, code: [...this.pc.code, ...this.acc.code, Op.call, ...leb(loop)] });
+    this.if(this.eq(code, this.i32(LoopExit.FUNCTION)), () => {
+      const pc = this.let(this.stateLoad(32, State.current));
+      const call = [...pc.code, ...this.memLoad(16, pc, Uop.cold).code, Op.callIndirect, type, 0];
+      const next = this.let({ t: I32, code: call });
+      const ordinary = this.gtU(next, this.i32(Next.EXIT_AFTER));
+      const going = this.or(ordinary, this.eq(next, this.i32(Next.JUMP)));
+      this.if(going, () => {
+        // To go to the address in BRANCH there is a record that does just that, and counts as the instruction.
+        const landing = this.i32(this.#addresses.state + State.landing);
+        this.#set(LoopLocal.ACC, this.select(ordinary, this.add(remaining, pc), this.add(remaining, landing)));
+        this.#set(LoopLocal.PC, this.select(ordinary, next, landing));
+        this.emit(Op.br, this.depth);
+      });
+      this.if(
+        next,
+        () => {
+          this.setSlot(Slot.RIP, this.slot(Slot.BRANCH));
+          this.stateStore(32, State.remaining, this.sub(remaining, this.i32(Uop.size)));
+        },
+        () => {
+          const rel = this.zext(this.memLoad(16, pc, Uop.rel));
+          this.setSlot(Slot.RIP, this.add(this.slot(Slot.PAGE), rel));
+        },
+      );
+      this.assign(code, this.i32(LoopExit.EXIT));
     });
-    this.#set(LoopLocal.BRANCH, this.slot(Slot.BRANCH));
-    this.if(this.eq(next, this.i32(Next.JUMP)), () => this.#br(this.#labels.jump));
-    this.if(
-      next,
-      () => {
-        this.setSlot(Slot.RIP, this.branchLocal);
-        this.stateStore(32, State.remaining, this.sub(this.sub(this.acc, pc), this.i32(Uop.size)));
-      },
-      () => this.#ripOfRecord(),
-    );
-    this.#return(LoopExit.EXIT);
+    this.emit(Op.end);
+    this.emitVal(code);
   }
 
   /** JUMP: PC is a branch that has been executed, BRANCH where it goes. */
@@ -336,6 +368,12 @@ function lebInto(out: number[], value: number): void {
     rest >>>= 7;
   }
   out.push(rest);
+}
+
+function leb(value: number): number[] {
+  const out: number[] = [];
+  lebInto(out, value);
+  return out;
 }
 
 function pushAll(out: number[], items: readonly number[]): void {
