@@ -31,8 +31,13 @@ export interface Environment extends Raised {
 
 /** Rounds the result of an operation into a format. For SQRT, `b` is not looked at. */
 export function operate(operation: number, a: Num, b: Num, format: Format, env: Environment): bigint {
+  const zeroDivides = env.flags & Flag.ZE;
+  env.flags &= ~Flag.ZE;
   const special = nanOf(a, operation === Operation.SQRT ? a : b, env);
-  if (special) return pack(special, format, env.rounding, env);
+  if (special) {
+    env.flags |= zeroDivides;
+    return pack(special, format, env.rounding, env);
+  }
   let result: Num;
   let sticky = false;
   switch (operation) {
@@ -54,6 +59,7 @@ export function operate(operation: number, a: Num, b: Num, format: Format, env: 
   const invalid = result.kind === Kind.NAN;
   const unary = operation === Operation.SQRT;
   const byZero = (env.flags & Flag.ZE) !== 0;
+  env.flags |= zeroDivides;
   if (!invalid && !byZero && (a.denormal || (!unary && b.denormal))) env.flags |= Flag.DE;
   return pack(result, format, env.rounding, env, sticky, env.flushToZero);
 }

@@ -159,7 +159,7 @@ export function pack(
   }
   const biased = bitLength(value) < precision ? 0 : unit + precision - 1 + bias;
   if (biased >= top) {
-    raised.flags |= Flag.OE | Flag.PE;
+    raised.flags |= Flag.OE | (inexact ? Flag.PE : HUGE);
     const toInfinity = rounding === Rounding.NEAREST || rounding === (number.negative ? Rounding.DOWN : Rounding.UP);
     raised.roundedUp = toInfinity;
     if (toInfinity) return infinite();
@@ -172,6 +172,9 @@ export function pack(
 
 /** Above the flags: an exact result was tiny, which counts as underflow only while that exception is unmasked. */
 export const TINY = 0x100;
+
+/** Likewise: an overflow's digits were exact, and so it is inexact only while that exception is masked. */
+export const HUGE = 0x200;
 
 /** The significand as a whole number of units of 2^unit. */
 export function roundTo(

@@ -4,7 +4,7 @@
 // through arithmetic.ts. Called by the instructions in instructions/sse_float.ts.
 
 import { compare, type Environment, fromInteger, nanOf, Operation, operate, toInteger } from "./arithmetic.ts";
-import { F32, Flag, type Format, Kind, type Num, pack, Rounding, TINY, unpack } from "./format.ts";
+import { F32, Flag, type Format, HUGE, Kind, type Num, pack, Rounding, TINY, unpack } from "./format.ts";
 
 const MIN_F32 = 2 ** -126;
 const MAX_F32 = 3.4028234663852886e38;
@@ -48,10 +48,16 @@ export class SseUnit implements Environment {
     return (this.#counted() & ~(this.#mxcsr >>> 7) & 0x3f) !== 0;
   }
 
-  /** An exact tiny result counts as underflow only while that exception is unmasked. */
+  /**
+   * An exact tiny result counts as underflow only while that exception is unmasked; and an unmasked exception of the
+   * operands, in any lane, keeps those of the results from being found.
+   */
   #counted(): number {
     const tiny = this.flags & TINY && !(this.#mxcsr & 0x800) ? Flag.UE : 0;
-    return (this.flags & 0x3f) | tiny;
+    const huge = this.flags & HUGE && this.#mxcsr & 0x400 ? Flag.PE : 0;
+    const flags = (this.flags & 0x3f) | tiny | huge;
+    const before = Flag.IE | Flag.DE | Flag.ZE;
+    return flags & before & ~(this.#mxcsr >>> 7) ? flags & before : flags;
   }
 
   num(bits: bigint, format: Format): Num {
@@ -108,7 +114,7 @@ export class SseUnit implements Environment {
     const y = this.num(this.bits(b, format), format);
     if (x.kind === Kind.NAN || y.kind === Kind.NAN) {
       this.flags |= Flag.IE;
-      return this.bits(b, format);
+      return y.kind === Kind.ZERO ? pack(y, format, 0, this) : this.bits(b, format);
     }
     this.#denormals(x, y);
     const order = compare(x, y)!;

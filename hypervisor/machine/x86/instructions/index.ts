@@ -12,6 +12,7 @@ import { muldiv } from "./muldiv.ts";
 import { segment } from "./segment.ts";
 import { shift } from "./shift.ts";
 import { sse } from "./sse.ts";
+import { sseFloat } from "./sse_float.ts";
 import { string } from "./string.ts";
 import { system } from "./system.ts";
 
@@ -27,6 +28,7 @@ export const instructions: readonly Description[] = [
   ...segment,
   ...system,
   ...sse,
+  ...sseFloat,
 ];
 
 const byName = new Map(instructions.map((description) => [description.name, description]));

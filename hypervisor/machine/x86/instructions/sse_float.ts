@@ -1,0 +1,200 @@
+// SSE and SSE2 on floating-point numbers: arithmetic, comparisons, conversions, MXCSR. Intel SDM volume 2 and volume 1,
+// chapter 11. The operand is found by emitted code, the rest is TypeScript (float/sse.ts): exact results and flags under
+// every rounding mode. Left out: rcpps, rsqrtps and their scalar forms, whose results are each maker's own; conversions
+// from and to MMX registers.
+
+import { CpuLayout } from "../../cpu_state.ts";
+import type { Builder, Operand } from "../builder.ts";
+import { type Description, instruction } from "../describe.ts";
+import { Operation } from "../float/arithmetic.ts";
+import { F32, F64, type Format } from "../float/format.ts";
+import { SseUnit } from "../float/sse.ts";
+import { type HostContext, registerHost } from "../host.ts";
+import { Next, Slot, Uop } from "../layout.ts";
+import { MXCSR, source, XMM } from "./xmm.ts";
+
+const SIMD_EXCEPTION = 19;
+const GENERAL_PROTECTION = 13;
+/** Bits of MXCSR that exist. */
+const MXCSR_MASK = 0xffff;
+
+const CF = 1;
+const PF = 4;
+const ZF = 0x40;
+/** CF, PF, AF, ZF, SF, OF. */
+const ARITHMETIC_FLAGS = 0x8d5;
+
+const units = new WeakMap<HostContext, SseUnit>();
+
+/** One instruction's view of the machine: where its operands are, and its MXCSR. */
+interface Work {
+  readonly c: HostContext;
+  readonly unit: SseUnit;
+  readonly uop: number;
+  /** Host addresses of the destination's XMM register and of the source operand. */
+  readonly to: number;
+  readonly from: number;
+}
+
+/** Registers a host function that begins by reading MXCSR and ends by writing it, or by #XM. */
+function host(name: string, compute: (work: Work) => () => void): void {
+  registerHost(name, (c, uop) => {
+    let unit = units.get(c);
+    if (!unit) units.set(c, (unit = new SseUnit(c.memory.view)));
+    const fx = c.cpu.address + CpuLayout.fxsave;
+    const { u8, u32 } = c.memory;
+    unit.begin(u32[(fx + MXCSR) >>> 2]);
+    const to = fx + XMM + u8[uop + Uop.dst] * 2;
+    const store = compute({ c, unit, uop, to, from: c.lo(Slot.TEMP) });
+    u32[(fx + MXCSR) >>> 2] = unit.mxcsr;
+    if (unit.unmasked) return c.fault(SIMD_EXCEPTION, 0);
+    store();
+    return Next.NEXT;
+  });
+}
+
+/** An instruction whose source is of so many bytes and whose work is a host function of its own name. */
+function described(name: string, form: string, bytes: number): Description {
+  return instruction(name, [form], {}, (b, _dst, src) => {
+    const fx = b.fxsave();
+    b.setSlot(Slot.TEMP, b.zext(source(b, fx, src, bytes, bytes === 16)));
+    b.host(name);
+  });
+}
+
+type Lane = (work: Work, format: Format, to: number, from: number) => bigint;
+
+/** The four forms of one operation on lanes: packed single and double, scalar single and double. */
+function lanes(base: string, opcode: string, lane: Lane, operands = "Gq,Eq"): Description[] {
+  const forms: [string, string, Format, number, number][] = [
+    ["ps", "np", F32, 16, 4],
+    ["pd", "66", F64, 16, 2],
+    ["ss", "f3", F32, 4, 1],
+    ["sd", "f2", F64, 8, 1],
+  ];
+  return forms.map(([suffix, prefix, format, bytes, count]) => {
+    const name = base === "cmp" && suffix === "sd" ? "cmpsdx" : base + suffix;
+    const width = format === F32 ? 4 : 8;
+    host(name, (work) => {
+      const results: bigint[] = [];
+      for (let i = 0; i < count; i++) results.push(lane(work, format, work.to + i * width, work.from + i * width));
+      return () => {
+        for (const [i, bits] of results.entries()) work.unit.put(work.to + i * width, format, bits);
+      };
+    });
+    return described(name, `${prefix}:0f${opcode} ${operands}`, bytes);
+  });
+}
+
+const arithmetic = (operation: number): Lane => {
+  return ({ unit }, format, to, from) => unit.arithmetic(operation, format, to, from);
+};
+
+/** comiss and ucomiss: ZF, PF, CF by the order, the other flags 0. */
+function compares(name: string, prefix: string, opcode: string, format: Format, signals: boolean): Description {
+  host(name, ({ c, unit, to, from }) => {
+    const order = unit.order(format, to, from, signals);
+    const flags = order === undefined ? ZF | PF | CF : order < 0 ? CF : order === 0 ? ZF : 0;
+    return () => c.setRflags((c.rflags() & ~ARITHMETIC_FLAGS) | flags);
+  });
+  return described(name, `${prefix}:0f${opcode} Gq,Eq`, format === F32 ? 4 : 8);
+}
+
+/** Conversions of lanes between formats; what a shorter result leaves of the register is 0, or kept by scalar ones. */
+function converts(
+  name: string,
+  form: string,
+  bytes: number,
+  count: number,
+  widths: readonly [number, number],
+  lane: (unit: SseUnit, from: number) => bigint,
+): Description {
+  const [fromWidth, toWidth] = widths;
+  host(name, ({ c, unit, to, from }) => {
+    const results = Array.from({ length: count }, (_, i) => lane(unit, from + i * fromWidth));
+    return () => {
+      for (const [i, bits] of results.entries()) unit.put(to + i * toWidth, toWidth === 4 ? F32 : F64, bits);
+      if (count > 1) c.memory.u8.fill(0, to + count * toWidth, to + 16);
+    };
+  });
+  return described(name, `${form} Gq,Eq`, bytes);
+}
+
+/** cvtss2si and its like: to a general register of 32 or 64 bits. */
+function toRegister(name: string, prefix: string, opcode: string, format: Format, truncate: boolean): Description[] {
+  return ([32, 64] as const).map((size) => {
+    const own = `${name}${size}`;
+    host(own, ({ c, unit, uop, from }) => {
+      const value = unit.integer(format, from, size, truncate);
+      return () => c.setBig(c.register(uop, Uop.dst), value);
+    });
+    const form = `${prefix}.w${size === 64 ? 1 : 0}:0f${opcode} Gy,Eq`;
+    return described(own, form, format === F32 ? 4 : 8);
+  });
+}
+
+/** cvtsi2ss and cvtsi2sd: from a general register or an integer in memory. */
+function fromRegister(name: string, prefix: string, format: Format): Description {
+  host(name, ({ c, unit, to }) => {
+    const bits = unit.fromInteger(BigInt.asIntN(64, c.big(Slot.TEMP)), format);
+    return () => unit.put(to, format, bits);
+  });
+  return instruction(name, [`${prefix}:0f2a Gq,Ey`], {}, (b, _dst, src) => {
+    b.fxsave();
+    b.setSlot(Slot.TEMP, b.let(b.sext64(src.read(), src.size)));
+    b.host(name);
+  });
+}
+
+const integer32 = (view: DataView, at: number) => BigInt(view.getInt32(at, true));
+
+function loadMxcsr(b: Builder, src: Operand): void {
+  const fx = b.fxsave();
+  const value = b.let(src.read());
+  b.if(b.and(value, b.i32(~MXCSR_MASK)), () => b.fault(GENERAL_PROTECTION));
+  b.out.push(...fx.code, ...value.code, 0x36, 0, MXCSR);
+}
+
+export const sseFloat: readonly Description[] = [
+  ...lanes("sqrt", "51", arithmetic(Operation.SQRT)),
+  ...lanes("add", "58", arithmetic(Operation.ADD)),
+  ...lanes("mul", "59", arithmetic(Operation.MUL)),
+  ...lanes("sub", "5c", arithmetic(Operation.SUB)),
+  ...lanes("div", "5e", arithmetic(Operation.DIV)),
+  ...lanes("min", "5d", ({ unit }, format, to, from) => unit.extreme(false, format, to, from)),
+  ...lanes("max", "5f", ({ unit }, format, to, from) => unit.extreme(true, format, to, from)),
+  ...lanes(
+    "cmp",
+    "c2",
+    ({ c, uop, unit }, format, to, from) => {
+      const holds = unit.predicate(c.immediate(uop) & 7, format, to, from);
+      return holds ? (format === F32 ? 0xffffffffn : 0xffffffffffffffffn) : 0n;
+    },
+    "Gq,Eq,Ib",
+  ),
+  compares("ucomiss", "np", "2e", F32, false),
+  compares("ucomisd", "66", "2e", F64, false),
+  compares("comiss", "np", "2f", F32, true),
+  compares("comisd", "66", "2f", F64, true),
+  fromRegister("cvtsi2ss", "f3", F32),
+  fromRegister("cvtsi2sd", "f2", F64),
+  ...toRegister("cvttss2si", "f3", "2c", F32, true),
+  ...toRegister("cvttsd2si", "f2", "2c", F64, true),
+  ...toRegister("cvtss2si", "f3", "2d", F32, false),
+  ...toRegister("cvtsd2si", "f2", "2d", F64, false),
+  converts("cvtss2sd", "f3:0f5a", 4, 1, [4, 8], (unit, from) => unit.convert(from, F32, F64)),
+  converts("cvtsd2ss", "f2:0f5a", 8, 1, [8, 4], (unit, from) => unit.convert(from, F64, F32)),
+  converts("cvtps2pd", "np:0f5a", 8, 2, [4, 8], (unit, from) => unit.convert(from, F32, F64)),
+  converts("cvtpd2ps", "66:0f5a", 16, 2, [8, 4], (unit, from) => unit.convert(from, F64, F32)),
+  converts("cvtdq2ps", "np:0f5b", 16, 4, [4, 4], (unit, from) => unit.fromInteger(integer32(unit.view, from), F32)),
+  converts("cvtdq2pd", "f3:0fe6", 8, 2, [4, 8], (unit, from) => unit.fromInteger(integer32(unit.view, from), F64)),
+  converts("cvtps2dq", "66:0f5b", 16, 4, [4, 4], (unit, from) => unit.integer(F32, from, 32, false)),
+  converts("cvttps2dq", "f3:0f5b", 16, 4, [4, 4], (unit, from) => unit.integer(F32, from, 32, true)),
+  converts("cvtpd2dq", "f2:0fe6", 16, 2, [8, 4], (unit, from) => unit.integer(F64, from, 32, false)),
+  converts("cvttpd2dq", "66:0fe6", 16, 2, [8, 4], (unit, from) => unit.integer(F64, from, 32, true)),
+  instruction("ldmxcsr", ["np:0fae/2 Md"], {}, loadMxcsr),
+  instruction("stmxcsr", ["np:0fae/3 Md"], {}, (b, dst) => {
+    const fx = b.fxsave();
+    dst.write(b.let({ t: b.i32(0).t, code: [...fx.code, 0x28, 0, MXCSR] }));
+  }),
+];
