@@ -5,12 +5,13 @@
 
 static volatile uint64_t last_vector, last_error, skip;
 
-/* Remembers the exception and goes on behind the instruction, whose length the thrower gave. */
+/* Remembers the exception and goes on behind the instruction, whose length the thrower gave: 0 for int3 only, which has
+ * been executed by then. */
 static int skipping(struct regs *regs) {
+  if (skip == 0 && regs->vector != TRAP_int3) return 0;
   last_vector = regs->vector;
   last_error = regs->error;
   regs->rip += skip;
-  skip = 0;
   return 1;
 }
 
@@ -87,9 +88,9 @@ static void exceptions(void) {
   RAISE("an access that isn't canonical", 2, "movb (%%rax), %%al", : : "a"(0x800000000000) : );
   RAISE("rdmsr of one that isn't", 2, "rdmsr", : : "c"(0x12345678) : "eax", "edx");
   RAISE("wrmsr of one that isn't", 2, "wrmsr", : : "c"(0x12345678), "a"(0), "d"(0));
-  RAISE("mov from cr3", 0, "mov %%cr3, %%rax", : : : "rax");
+  RAISE("mov from cr3", 3, "mov %%cr3, %%rax", : : : "rax");
   RAISE("mov from cr8", 4, "mov %%cr8, %%rax", : : : "rax");
-  RAISE("fpu after clts", 0, "clts; fninit");
+  RAISE("fpu after clts", 2, "clts; fninit");
   uint64_t cr0, cr4;
   __asm__ volatile("mov %%cr0, %0; mov %%cr4, %1" : "=r"(cr0), "=r"(cr4));
   show_hex("cr0, TS cleared", cr0 & ~8ul);
