@@ -359,7 +359,7 @@ export class CodeCache implements CodeFrames {
     const d = this.decoder;
     // 0: no memory; 1: any address; 2, 3: those that the loop knows.
     let kind = 0;
-    if (d.isMemory) kind = d.scale & ~AddressFlag.SCALE ? 1 : d.index === Slot.ZERO ? 2 : 3;
+    if (d.isMemory) kind = d.scale & ~AddressFlag.FACTOR ? 1 : d.index === Slot.ZERO ? 2 : 3;
     const sizes = d.operandSize === 64 ? 2 : d.operandSize === 32 ? 0 : 1;
     const at = ((sizes * 2 + (d.rexW ? 1 : 0)) * 4 + kind) * 2 + (d.lock ? 1 : 0);
     const variants = (this.#variants[form.index] ??= []);

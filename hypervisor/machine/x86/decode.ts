@@ -33,10 +33,10 @@ export class Decoder {
   rexW = false;
   lock = false;
   isMemory = false;
-  /** State slot numbers of base and index, scale and AddressFlag bits, displacement. */
+  /** State slot numbers of base and index, factor and AddressFlag bits, displacement. */
   base: number = Slot.ZERO;
   index: number = Slot.ZERO;
-  scale = 0;
+  scale = 1;
   disp = 0;
   /** The displacement counts from the end of the instruction. */
   ripRelative = false;
@@ -158,7 +158,7 @@ export class Decoder {
     this.absolute = false;
     this.base = Slot.ZERO;
     this.index = Slot.ZERO;
-    this.scale = 0;
+    this.scale = 1;
     this.disp = 0;
     this.immLo = 0;
     this.immHi = 0;
@@ -178,7 +178,7 @@ export class Decoder {
           base = rm | ((rex & 1) << 3);
           index = ((sib >>> 3) & 7) | ((rex & 2) << 2);
           if (index === 4) index = NO_REGISTER;
-          else this.scale = sib >>> 6;
+          else this.scale = 1 << (sib >>> 6);
           if (rm === 5 && mod === 0) base = NO_REGISTER;
         } else if (rm === 5 && mod === 0) {
           base = Slot.PAGE;

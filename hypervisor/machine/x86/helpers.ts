@@ -113,9 +113,9 @@ export function emitHelpers(module: ModuleBuilder, a: Addresses, imports: BaseIm
     const base = b.peek(64, b.peek(8, pc, Uop.base), a.state);
     const index = b.peek(64, b.peek(8, pc, Uop.index), a.state);
     const disp = b.sext64(b.peek(32, pc, Uop.disp), 32);
-    const scaled = b.shl(index, b.zext(b.and(flags, b.i32(AddressFlag.SCALE))));
+    const scaled = b.mul(index, b.zext(b.and(flags, b.i32(AddressFlag.FACTOR))));
     const sum = b.variable(b.add(b.add(base, disp), scaled));
-    b.if(b.and(flags, b.i32(~AddressFlag.SCALE)), () => {
+    b.if(b.and(flags, b.i32(~AddressFlag.FACTOR)), () => {
       b.if(b.and(flags, b.i32(AddressFlag.ABSOLUTE)), () => b.assign(sum, b.peek(64, pc, Uop.imm)));
       b.if(b.and(flags, b.i32(AddressFlag.ADDR32)), () => b.assign(sum, b.and(sum, b.i64(0xffffffffn))));
       b.if(b.and(flags, b.i32(AddressFlag.FS)), () => b.assign(sum, b.add(sum, b.slot(Slot.FS_BASE))));

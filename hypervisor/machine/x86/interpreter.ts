@@ -245,7 +245,8 @@ export class InterpreterBuilder extends Builder {
     const sum = this.add(base, disp);
     if (shape.address === "base") return sum;
     const index = this.memLoad(64, this.#field8(Uop.index), this.#a.state);
-    return this.add(sum, this.shl(index, this.zext(this.#field8(Uop.scale))));
+    // A product, since a shift by a count in memory takes more instructions and a certain register.
+    return this.add(sum, this.mul(index, this.zext(this.#field8(Uop.scale))));
   }
 
   // ---- Memory ---------------------------------------------------------------------------------------------------
@@ -406,7 +407,8 @@ export class InterpreterBuilder extends Builder {
     // Bit 62 holds CF xor OF: it changes when CF does.
     const state = this.let(this.slot(Slot.FLAG_STATE));
     const change = this.let(this.xor(this.shr(state, this.i64(63)), carry));
-    this.setSlot(Slot.FLAG_STATE, this.xor(state, this.mul(change, this.i64(3n << 62n))));
+    const both = this.or(this.shl(change, this.i64(63)), this.shl(change, this.i64(62)));
+    this.setSlot(Slot.FLAG_STATE, this.xor(state, both));
   }
 
   setCfOf(cf: Val, of: Val): void {
@@ -416,7 +418,8 @@ export class InterpreterBuilder extends Builder {
       this.or(this.shl(this.zext(cf), this.i64(63)), this.shl(this.zext(this.xor(cf, of)), this.i64(62))),
     );
     this.#makeEager();
-    const rest = this.and(this.slot(Slot.FLAG_STATE), this.i64((1n << 62n) - 1n));
+    // By shifts: a wide constant would be kept in a register throughout the loop.
+    const rest = this.shr(this.shl(this.slot(Slot.FLAG_STATE), this.i64(2)), this.i64(2));
     this.setSlot(Slot.FLAG_STATE, this.or(rest, bits));
   }
 

@@ -15,7 +15,7 @@ export const Uop = {
   /** u8: of the base and index registers of an address; `base` is also a third register operand's if there is no address. */
   base: 4,
   index: 5,
-  /** u8: 0 to 3, and `AddressFlag`. */
+  /** u8: 1, 2, 4 or 8, and `AddressFlag`. */
   scale: 6,
   /** u8: length of the instruction in bytes. */
   len: 7,
@@ -139,14 +139,15 @@ export const LoopExit = {
   FUNCTION: 3,
 } as const;
 
-/** What the `Uop.scale` byte says beside the scale; only the general addressing function honours it. */
+/** What the `Uop.scale` byte says beside the factor; only the general addressing function honours it. */
 export const AddressFlag = {
-  SCALE: 0x03,
+  /** The factor of the index: 1, 2, 4 or 8. */
+  FACTOR: 0x0f,
   /** Address size prefix: the sum is cut to 32 bits. */
-  ADDR32: 0x04,
+  ADDR32: 0x10,
   /** Add FS.base or GS.base: only where base and index are both taken already. */
-  FS: 0x08,
-  GS: 0x10,
+  FS: 0x20,
+  GS: 0x40,
   /** The address is the immediate, 64 bits. */
-  ABSOLUTE: 0x20,
+  ABSOLUTE: 0x80,
 } as const;

@@ -97,8 +97,7 @@ export const alu: readonly Description[] = [
     const cf = b.cf();
     const result = b.let(b.add(x, b.constant(dst.size, 1)));
     dst.write(result);
-    const top = b.truncate(result, dst.size);
-    const of = b.eq(top, b.constant(dst.size, dst.size === 64 ? 1n << 63n : 2 ** (dst.size - 1)));
+    const of = b.bit(b.and(result, b.not(x)), dst.size - 1);
     const af = b.eqz(b.and(result, b.constant(dst.size, 15)));
     b.flagsEager(dst.size, result, { cf, of, af });
   }),
@@ -107,8 +106,7 @@ export const alu: readonly Description[] = [
     const cf = b.cf();
     const result = b.let(b.sub(x, b.constant(dst.size, 1)));
     dst.write(result);
-    const top = b.truncate(result, dst.size);
-    const of = b.eq(top, b.constant(dst.size, dst.size === 64 ? (1n << 63n) - 1n : 2 ** (dst.size - 1) - 1));
+    const of = b.bit(b.and(x, b.not(result)), dst.size - 1);
     const af = b.eqz(b.and(x, b.constant(dst.size, 15)));
     b.flagsEager(dst.size, result, { cf, of, af });
   }),
