@@ -20,6 +20,7 @@ import {
   VGCF_in_kernel,
   VGCF_online,
 } from "../../shared/abi/arch_x86.ts";
+import { GTF_permit_access } from "../../shared/abi/grant_table.ts";
 import { SIF_MOD_START_PFN, StartInfo } from "../../shared/abi/xen.ts";
 import type { DomId, Mfn } from "../../shared/brand.ts";
 
@@ -84,27 +85,31 @@ export class DomuMachine {
   }
 
   /** Runs until the domain has shut down or crashed; its SHUTDOWN_ reason. Throws, with the log, when it doesn't. */
-  runToEnd(limitSteps?: number): number {
-    const ended = this.machine.runUntil(() => {
-      this.#drain();
-      return this.domain.isShutDown;
-    }, limitSteps);
-    if (!ended) throw new Error(`the domain did not end. Log:\n${this.log.slice(-4000)}`);
-    return this.domain.shutdownReason;
+  runToEnd(limitSteps = 100_000): number {
+    const { machine } = this;
+    for (let i = 0; i < limitSteps; i++) {
+      const drained = this.#drain();
+      if (this.domain.isShutDown) return this.domain.shutdownReason;
+      const idleNs = machine.step();
+      if (idleNs === Number.POSITIVE_INFINITY && !drained && !this.#drain()) break;
+      if (idleNs > 0) machine.skipIdle();
+    }
+    throw new Error(`the domain did not end. Log:\n${this.log.slice(-4000)}`);
   }
 
-  /** The console backend's part: takes what is in the ring and tells the guest. */
-  #drain(): void {
+  /** The console backend's part: takes what is in the ring and tells the guest. False when it was empty. */
+  #drain(): boolean {
     const { hv } = this.machine;
     const { start } = consoleOf(this.domain);
     const word = (start + RING_INDEXES) >>> 2;
     const cons = hv.memory.i32[word + 2];
     const prod = Atomics.load(hv.memory.i32, word + 3);
-    if (cons === prod) return;
+    if (cons === prod) return false;
     for (let i = cons; i !== prod; i = (i + 1) | 0)
       this.ring += String.fromCharCode(hv.memory.u8[start + RING_OUT + (i & (RING_OUT_BYTES - 1))]);
     Atomics.store(hv.memory.i32, word + 2, prod);
     hv.events.setPending(this.domain, this.domain.events.at(CONSOLE_PORT)!);
+    return true;
   }
 
   get log(): string {
@@ -132,7 +137,7 @@ export function buildDomu(hv: Hypervisor, file: Uint8Array, id: DomId, options: 
     handle: new Uint8Array(16).fill(id),
     maxVcpus: options.vcpus ?? 1,
     maxPages: pages,
-    maxGrantFrames: 4,
+    maxGrantFrames: 64,
     maxMaptrackFrames: 4,
   });
   if (domain === undefined) throw new Error("no memory for the domain");
@@ -176,6 +181,12 @@ export function buildDomu(hv: Hypervisor, file: Uint8Array, id: DomId, options: 
   info.store_evtchn = domain.events.allocUnbound(0);
   info.console_domU_mfn_num = p2m[layout.consolePfn];
   info.console_domU_evtchn = domain.events.allocUnbound(0);
+  // Grant entries 0 and 1: console and xenstore, to domain 0.
+  [p2m[layout.consolePfn], p2m[layout.xenstorePfn]].forEach((mfn, ref) => {
+    const entry = domain.grants.frames[0] * 1024 + ref * 2;
+    hv.memory.u32[entry] = GTF_permit_access;
+    hv.memory.u32[entry + 1] = mfn;
+  });
   consoles.set(domain, p2m[layout.consolePfn] * PAGE);
   info.pt_base = at(layout.tables[0].pfn);
   info.nr_pt_frames_num = layout.firstTables;
