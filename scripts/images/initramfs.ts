@@ -59,16 +59,22 @@ PS1='xenolith# ' setsid sh -c 'exec sh -i </dev/hvc0 >/dev/hvc0 2>&1'
 poweroff -f
 `;
 
+/** What the kernel runs when the toolstack asks for a shutdown (orderly_poweroff); there is no init to be told. */
+const POWEROFF = `#!/bin/busybox sh
+exec /bin/busybox poweroff -f
+`;
+
 /** The archive, uncompressed: unpacking it would cost the guest more than reading it. `busybox` must be static. */
 export function initramfs(kind: InitramfsKind, busybox: Uint8Array): Uint8Array<ArrayBuffer> {
   const init = BEGIN + XENSTORE_READ + (kind === "report" ? REPORT : SHELL);
-  const folders = ["bin", "dev", "proc", "sys", "tmp", "root"];
+  const folders = ["bin", "sbin", "dev", "proc", "sys", "tmp", "root"];
   const entries: CpioEntry[] = [
     ...folders.map((path): CpioEntry => ({ type: "dir", path, mode: path === "tmp" ? 0o1777 : 0o755 })),
     // The kernel opens /dev/console for init before init can mount anything.
     { type: "char", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
     { type: "file", path: "bin/busybox", mode: 0o755, data: busybox },
     { type: "link", path: "bin/sh", target: "busybox" },
+    { type: "file", path: "sbin/poweroff", mode: 0o755, data: POWEROFF },
     { type: "file", path: "init", mode: 0o755, data: init },
   ];
   return cpio(entries);

@@ -1,0 +1,52 @@
+// GRUB's Xen image as Debian ships it: reaches its prompt, takes commands, knows what time it is, and halts. What it prints
+// is what it prints on real Xen (docs/transcripts/grub-2.06.txt), but for the date and how fast it read its configuration.
+
+import { afterAll, describe, expect, test } from "vitest";
+import { imagePath } from "../../scripts/images/folder.ts";
+import { Configurations, lacking, session, transcript } from "./machine.ts";
+
+const missing = lacking("grub");
+const configurations = new Configurations();
+afterAll(() => configurations.remove());
+
+describe.skipIf(missing)(`GRUB${missing ? ` (skipped: ${missing})` : ""}`, () => {
+  test("takes commands at its prompt, and halts", () => {
+    const config = configurations.write("grub", { kernel: imagePath("grub"), memory: 64 });
+    // Each command is sent when the prompt after the last one's answer has come.
+    const said = ["help", "ls", "echo hello from grub", "date", "lsxen", "xen_nothing"];
+    const answers = [
+      "zfskey",
+      "\\(proc\\)",
+      "\\nhello from grub",
+      "day",
+      "find command `lsxen'",
+      "find command `xen_nothing'",
+    ];
+    const steps = said.map((text, i) => `--send "${text}" --expect "${answers[i]}[^>]*grub> $"`);
+    const started = Date.now();
+    const { status, output, errors } = session([
+      `xl create ${config}`,
+      `xl console grub --timeout 100 --expect "grub> $" ${steps.join(" ")} --send halt`,
+      "xl console grub",
+      "xl list",
+    ]);
+    const ended = Date.now();
+    // Unless GRUB was gone before the second console could attach, all is well.
+    const gone = errors === "grub is an invalid domain identifier (rc=-6)\n";
+    expect({ status, errors: gone ? "" : errors }).toEqual({ status: gone ? 1 : 0, errors: "" });
+
+    const date = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) [A-Z][a-z]+day$/m;
+    const [said0, day, time] = date.exec(output) ?? [];
+    expect(said0).toBeDefined();
+    const seen = Date.parse(`${day}T${time}Z`);
+    expect(seen).toBeGreaterThan(started - 2000);
+    expect(seen).toBeLessThan(ended + 2000);
+
+    const from = (text: string) => text.slice(text.indexOf("GNU GRUB")).replace(date, "DATE");
+    const [grub, list] = from(output).split(/grub>\s+halt\n/);
+    expect(grub).toBe(from(transcript("grub-2.06.txt")).split(/grub>\s+halt\n/)[0]);
+    // The domain is gone.
+    expect(list).toContain("Domain-0");
+    expect(list).not.toMatch(/^grub /m);
+  });
+});

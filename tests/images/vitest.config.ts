@@ -1,0 +1,12 @@
+// How `npm run test:images` runs: kernels from Debian's packages, each in a machine of its own, one after the other.
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["tests/images/**/*.test.ts"],
+    testTimeout: 300_000,
+    maxWorkers: 1,
+    fileParallelism: false,
+    pool: "forks",
+  },
+});
