@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     include: ["tests/images/**/*.test.ts"],
     testTimeout: 300_000,
+    // Says why something is skipped.
+    reporters: ["verbose"],
     maxWorkers: 1,
     fileParallelism: false,
     pool: "forks",
