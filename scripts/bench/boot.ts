@@ -35,20 +35,23 @@ export const run: Bench = async (context) => {
 /** One machine, from its start to the guest's first line. */
 async function once(): Promise<Run> {
   const started = performance.now();
-  const process_ = spawn("script", ["-qfec", `"${process.execPath}" scripts/start.mjs`, "/dev/null"], {
+  const child = spawn("script", ["-qfec", `"${process.execPath}" scripts/start.mjs`, "/dev/null"], {
     stdio: ["pipe", "pipe", "inherit"],
     env: { ...process.env, TERM: "xterm" },
   });
   try {
-    const terminal = new Terminal(process_);
-    await terminal.shows(/\S/);
+    const terminal = new Terminal(child);
+    await terminal.shows(/dom0#/);
     const prompt = performance.now();
     terminal.type("xl create -c guests/hello/hello.cfg\r");
     await terminal.shows(new RegExp(FIRST_LINE));
-    return { promptMs: prompt - started, helloMs: performance.now() - prompt };
+    const hello = performance.now();
+    await terminal.shows(/dom0#/);
+    terminal.type("exit\r");
+    await terminal.ends();
+    return { promptMs: prompt - started, helloMs: hello - prompt };
   } finally {
-    process_.stdin?.end();
-    process_.kill();
+    child.kill();
   }
 }
 
@@ -71,18 +74,29 @@ class Terminal {
     this.#process.stdin?.write(text);
   }
 
+  /** Waits for text that comes after what was waited for or typed before. */
   shows(pattern: RegExp): Promise<void> {
+    return this.#until(`no ${pattern}`, () => {
+      const found = pattern.exec(this.#text);
+      if (found) this.#text = this.#text.slice(found.index + found[0].length);
+      return found !== null;
+    });
+  }
+
+  ends(): Promise<void> {
+    return this.#until("no end", () => this.#process.exitCode !== null);
+  }
+
+  #until(what: string, reached: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
-      const fail = (why: string): void => reject(new Error(`${why}; the terminal shows:\n${this.#text}`));
-      const timer = setTimeout(() => fail(`no ${pattern} in ${LIMIT_MS} ms`), LIMIT_MS);
+      const fail = (): void => reject(new Error(`${what}; the terminal shows:\n${this.#text}`));
+      const timer = setTimeout(fail, LIMIT_MS);
       this.#look = () => {
-        if (pattern.test(this.#text)) {
-          clearTimeout(timer);
-          resolve();
-        } else if (this.#process.exitCode !== null) {
-          clearTimeout(timer);
-          fail("the machine ended");
-        }
+        const ok = reached();
+        if (!ok && this.#process.exitCode === null) return;
+        clearTimeout(timer);
+        if (ok) resolve();
+        else fail();
       };
       this.#look();
     });
