@@ -17,6 +17,9 @@ export interface Dom0Options {
   readonly files?: Readonly<Record<string, string | Uint8Array>>;
 }
 
+/** A turn of the main loop may execute a million instructions, so a limit of turns alone can take an hour. */
+const HANG_MS = 60_000;
+
 export class Dom0Machine {
   readonly host = new SimulatedHost();
   readonly machine: Machine;
@@ -40,11 +43,14 @@ export class Dom0Machine {
   }
 
   /**
-   * Runs until `done` says so, and throws when that can't come any more: dom0 has ended, all sleep for ever, or the limit
-   * of turns of the main loop is reached. The error has the terminal's and the log's ends.
+   * Runs until `done` says so, and throws when that can't come any more: dom0 has ended, all sleep for ever, the limit of
+   * turns of the main loop is reached, or a minute of real time is over, so that a guest that spins doesn't hold up all
+   * tests. The error has the terminal's and the log's ends.
    */
   runUntil(done: () => boolean, limitSteps = 2_000_000): void {
-    if (this.machine.runUntil(() => done() || this.machine.exitStatus !== undefined, limitSteps) && done()) return;
+    const until = performance.now() + HANG_MS;
+    const stop = (): boolean => done() || this.machine.exitStatus !== undefined || performance.now() > until;
+    if (this.machine.runUntil(stop, limitSteps) && done()) return;
     throw new Error(`not reached. Terminal:\n${this.host.output.slice(-2000)}\nLog:\n${this.log.slice(-4000)}`);
   }
 
