@@ -1,0 +1,465 @@
+// The processor end to end: budgets, exits, precise faults, self-modifying code, translations, segments.
+import { describe, expect, it } from "vitest";
+import { CpuLayout, Seg } from "../../../../hypervisor/machine/cpu_state.ts";
+import { Exit } from "../../../../hypervisor/machine/processor.ts";
+import { Pte, PteHi } from "../../../../hypervisor/machine/pte.ts";
+import type { Mfn, Va } from "../../../../shared/brand.ts";
+import { CODE, DATA, hex, Machine, READ_ONLY, Reg, STACK } from "./harness.ts";
+
+const USER = Pte.P | Pte.RW | Pte.US;
+/** Vector, error code and CR2 of the exception that ended the run. */
+function fault(m: Machine): [number, number, bigint] {
+  return [m.cpu.field(CpuLayout.vector), m.cpu.field(CpuLayout.errorCode), m.get(Reg.CR2)];
+}
+
+describe("X86Processor", () => {
+  it("runs a loop and stops at hlt", () => {
+    const m = new Machine();
+    // xor eax,eax; mov ecx,1000; 1: add rax,rcx; dec rcx; jnz 1b; hlt
+    const code = "31c0 b9e8030000 4801c8 48ffc9 75f8 f4";
+    expect(m.run(code)).toBe(Exit.Privileged);
+    expect(m.get(Reg.RAX)).toBe(500500n);
+    expect(m.get(Reg.RIP)).toBe(BigInt(CODE + 15));
+    expect(m.processor.retired).toBe(2 + 3000);
+  });
+
+  it("executes exactly as many instructions as it is given, however they are sliced", () => {
+    const code = "31c0 b9e8030000 4801c8 48ffc9 75f8 f4";
+    for (const slice of [1, 7, 69, 100, 1000]) {
+      const m = new Machine();
+      m.load(code);
+      let total = 0;
+      for (;;) {
+        const exit = m.processor.run(m.cpu, slice);
+        total += m.processor.retired;
+        if (exit !== Exit.Budget) break;
+        expect(m.processor.retired).toBe(slice);
+      }
+      expect(total).toBe(3002);
+      expect(m.get(Reg.RAX)).toBe(500500n);
+    }
+  });
+
+  it("loads, stores and calls", () => {
+    const m = new Machine();
+    m.set(Reg.RBX, DATA);
+    // mov qword [rbx+8], 0x1234; call +6; mov rdx,[rbx+16]; hlt; f: mov rax,[rbx+8]; mov [rbx+16],rax; ret
+    const exit = m.run("48c7430834120000 e805000000 488b5310 f4 488b4308 48894310 c3");
+    expect(exit).toBe(Exit.Privileged);
+    expect(m.get(Reg.RDX)).toBe(0x1234n);
+    expect(m.read64(DATA + 16)).toBe(0x1234n);
+  });
+});
+
+describe("faults leave nothing of the instruction", () => {
+  it("push to an unmapped page", () => {
+    const m = new Machine();
+    m.set(Reg.RSP, 0x900000);
+    m.set(Reg.RAX, 7);
+    expect(m.run("90 50 f4")).toBe(Exit.Exception);
+    expect(fault(m)).toEqual([14, 6, 0x8ffff8n]);
+    expect(m.get(Reg.RSP)).toBe(0x900000n);
+    expect(m.get(Reg.RIP)).toBe(BigInt(CODE + 1));
+    expect(m.processor.retired).toBe(1);
+  });
+
+  it("call, whose target is valid but whose stack is not", () => {
+    const m = new Machine();
+    m.set(Reg.RSP, READ_ONLY + 64);
+    expect(m.run("e800000000 f4")).toBe(Exit.Exception);
+    expect(fault(m)).toEqual([14, 7, BigInt(READ_ONLY + 56)]);
+    expect(m.get(Reg.RIP)).toBe(BigInt(CODE));
+  });
+
+  it("a store that crosses into a page that can't be written changes neither page", () => {
+    const m = new Machine();
+    m.map(READ_ONLY - 4096, USER);
+    m.set(Reg.RBX, READ_ONLY - 4);
+    m.set(Reg.RAX, -1);
+    expect(m.run("488903 f4")).toBe(Exit.Exception);
+    expect(fault(m)).toEqual([14, 7, BigInt(READ_ONLY)]);
+    expect(m.read(READ_ONLY - 4, 8)).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+  });
+
+  it("a read-modify-write keeps flags and memory", () => {
+    const m = new Machine();
+    m.set(Reg.RBX, READ_ONLY);
+    m.set(Reg.RFLAGS, 0x202 | 0x8d5);
+    m.write(READ_ONLY, [5]);
+    expect(m.run("830301 f4")).toBe(Exit.Exception);
+    expect(m.flags).toBe(0x8d5);
+    expect(m.read(READ_ONLY, 1)).toEqual([5]);
+  });
+
+  it("a jump to where nothing is mapped faults at its target, as a fetch", () => {
+    const m = new Machine();
+    m.set(Reg.RAX, 0x900000);
+    expect(m.run("ffe0")).toBe(Exit.Exception);
+    expect(fault(m)).toEqual([14, 0x14, 0x900000n]);
+    expect(m.get(Reg.RIP)).toBe(0x900000n);
+    m.set(Reg.RAX, DATA);
+    expect(m.run("ffe0")).toBe(Exit.Exception);
+    expect(fault(m)).toEqual([14, 0x15, BigInt(DATA)]);
+  });
+
+  it("non-canonical addresses: #GP, on the stack #SS", () => {
+    const m = new Machine();
+    m.set(Reg.RBX, 1n << 47n);
+    expect(m.run("488b03")).toBe(Exit.Exception);
+    expect(fault(m).slice(0, 2)).toEqual([13, 0]);
+    m.set(Reg.RSP, 1n << 47n);
+    expect(m.run("58")).toBe(Exit.Exception);
+    expect(fault(m).slice(0, 2)).toEqual([12, 0]);
+    expect(m.run("488b442408")).toBe(Exit.Exception);
+    expect(fault(m)[0]).toBe(12);
+  });
+});
+
+describe("operands across pages", () => {
+  it("are read and written whole, aligned or not, in frames far apart", () => {
+    const m = new Machine();
+    m.map(DATA + 4096, USER);
+    m.write64(DATA + 4093, 0x8877665544332211n);
+    m.set(Reg.RBX, DATA + 4093);
+    // mov rax,[rbx]; add qword [rbx],1; xchg [rbx],rcx; lock add [rbx], rax
+    m.set(Reg.RCX, 0x0102030405060708n);
+    expect(m.run("488b03 48830301 48870b f0480103 f4")).toBe(Exit.Privileged);
+    expect(m.get(Reg.RAX)).toBe(0x8877665544332211n);
+    expect(m.get(Reg.RCX)).toBe(0x8877665544332212n);
+    expect(m.read64(DATA + 4093)).toBe(BigInt.asUintN(64, 0x0102030405060708n + 0x8877665544332211n));
+  });
+});
+
+describe("code that changes", () => {
+  function writable(): Machine {
+    const m = new Machine();
+    m.map(CODE, USER);
+    return m;
+  }
+
+  it("in the block that is being executed: the next instruction has its new bytes", () => {
+    const m = writable();
+    m.set(Reg.RBX, CODE);
+    // mov byte [rbx+8], 0x2a; nop; nop; nop; mov al, 1: the store replaces the last one's immediate.
+    expect(m.run("c643082a 909090 b001 f4")).toBe(Exit.Privileged);
+    expect(m.get(Reg.RAX) & 0xffn).toBe(0x2an);
+  });
+
+  it("through another mapping, and when a loop has run it before", () => {
+    const m = writable();
+    const mfn = (m.at(CODE) >>> 12) as Mfn;
+    m.map(DATA + 0x10000, USER, 0, mfn);
+    m.set(Reg.RBX, DATA + 0x10000);
+    // mov ecx,100; 1: add dl,1; cmp ecx,50; jne 2f; mov byte [rbx+7],3 (the 1 of the addition); 2: dec ecx; jnz 1b; hlt
+    expect(m.run("b964000000 80c201 83f932 7504 c6430703 ffc9 75f0 f4")).toBe(Exit.Privileged);
+    // 51 rounds add 1, 49 add 3.
+    expect(m.get(Reg.RDX) & 0xffn).toBe(BigInt((51 + 49 * 3) & 0xff));
+  });
+
+  it("written by somebody else, after dropCode", () => {
+    const m = new Machine();
+    expect(m.run("b001 f4")).toBe(Exit.Privileged);
+    m.load("b002 f4");
+    expect(m.processor.run(m.cpu, 100)).toBe(Exit.Privileged);
+    expect(m.get(Reg.RAX) & 0xffn).toBe(2n);
+  });
+
+  it("data beside code in one page can be written without losing the code", () => {
+    const m = writable();
+    m.set(Reg.RBX, CODE + 2048);
+    // ecx=1000; 1: inc qword [rbx]; dec ecx; jnz 1b; hlt
+    expect(m.run("b9e8030000 48ff03 ffc9 75f9 f4")).toBe(Exit.Privileged);
+    expect(m.read64(CODE + 2048)).toBe(1000n);
+  });
+});
+
+describe("instructions across two frames", () => {
+  const straddling = (m: Machine): void => {
+    // mov eax, 0x11223344 begins 2 bytes before the page's end
+    m.write(CODE + 4094, hex("b844332211 f4"));
+    m.cpu.setNum(Reg.RIP, CODE + 4094);
+  };
+
+  it("run, and follow the second page when it is mapped anew", () => {
+    const m = new Machine();
+    straddling(m);
+    expect(m.processor.run(m.cpu, 100)).toBe(Exit.Privileged);
+    expect(m.get(Reg.RAX)).toBe(0x11223344n);
+    m.map(CODE + 4096, Pte.P | Pte.US);
+    m.processor.tlb.flushPage((CODE + 4096) as Va);
+    m.write(CODE + 4096, hex("887766 f4"));
+    m.cpu.setNum(Reg.RIP, CODE + 4094);
+    expect(m.processor.run(m.cpu, 100)).toBe(Exit.Privileged);
+    expect(m.get(Reg.RAX)).toBe(0x66778844n);
+  });
+
+  it("fault in the second page when it isn't there, before anything is done", () => {
+    const m = new Machine();
+    straddling(m);
+    m.map(CODE + 4096, 0);
+    expect(m.processor.run(m.cpu, 100)).toBe(Exit.Exception);
+    expect(fault(m)).toEqual([14, 0x14, BigInt(CODE + 4096)]);
+    expect(m.get(Reg.RIP)).toBe(BigInt(CODE + 4094));
+  });
+
+  it("see a write to their second half", () => {
+    const m = new Machine();
+    m.map(CODE + 4096, USER);
+    straddling(m);
+    expect(m.processor.run(m.cpu, 100)).toBe(Exit.Privileged);
+    m.set(Reg.RBX, CODE + 4096);
+    // mov byte [rbx+2], 0x99; jmp to the instruction
+    m.load("c6430299 e9f10f0000", CODE + 4);
+    expect(m.processor.run(m.cpu, 100)).toBe(Exit.Privileged);
+    expect(m.get(Reg.RAX)).toBe(0x99223344n);
+  });
+});
+
+describe("translations", () => {
+  it("set accessed at a read, dirty only at a write", () => {
+    const m = new Machine();
+    m.set(Reg.RBX, DATA);
+    m.run("488b03 f4");
+    expect(m.entry(DATA) & Pte.D).toBe(0);
+    m.run("488b03 488903 f4");
+    expect(m.entry(DATA) & Pte.D).toBe(Pte.D);
+  });
+
+  it("are gone after retire, whatever they were for and however many there were", () => {
+    for (const aliases of [1, 2, 5]) {
+      const m = new Machine();
+      const mfn = (m.at(DATA) >>> 12) as Mfn;
+      for (let i = 0; i < aliases; i++) {
+        m.map(DATA + 0x100000 + i * 4096, USER, 0, mfn);
+        m.set(Reg.RBX, DATA + 0x100000 + i * 4096);
+        expect(m.run("48890b f4")).toBe(Exit.Privileged);
+      }
+      m.processor.tlb.retire(mfn);
+      for (let i = 0; i < aliases; i++) m.map(DATA + 0x100000 + i * 4096, Pte.P | Pte.US, 0, mfn);
+      for (let i = 0; i < aliases; i++) {
+        m.set(Reg.RBX, DATA + 0x100000 + i * 4096);
+        expect(m.run("48890b f4")).toBe(Exit.Exception);
+        expect(fault(m)[1]).toBe(7);
+      }
+    }
+  });
+
+  it("stay what they were until flushed: one page, one table, all", () => {
+    const flushes: ((m: Machine) => void)[] = [
+      (m) => m.processor.tlb.flushPage(DATA as Va),
+      (m) => m.processor.tlb.flushTable(m.cr3),
+      (m) => m.processor.tlb.flushAll(),
+    ];
+    for (const flush of flushes) {
+      const m = new Machine();
+      m.set(Reg.RBX, DATA);
+      expect(m.run("48890b f4")).toBe(Exit.Privileged);
+      m.map(DATA, 0);
+      expect(m.run("48890b f4")).toBe(Exit.Privileged);
+      flush(m);
+      expect(m.run("48890b f4")).toBe(Exit.Exception);
+    }
+  });
+
+  it("of code are gone after retire, too", () => {
+    const m = new Machine();
+    expect(m.run("90 f4")).toBe(Exit.Privileged);
+    m.processor.tlb.retire((m.at(CODE) >>> 12) as Mfn);
+    m.map(CODE, Pte.P | Pte.US, PteHi.NX, (m.at(CODE) >>> 12) as Mfn);
+    m.cpu.setNum(Reg.RIP, CODE);
+    expect(m.processor.run(m.cpu, 100)).toBe(Exit.Exception);
+    expect(fault(m)[1]).toBe(0x15);
+  });
+
+  it("are kept apart by table", () => {
+    const m = new Machine();
+    m.set(Reg.RBX, DATA);
+    m.write(DATA, [1]);
+    expect(m.run("8a03 f4")).toBe(Exit.Privileged);
+    const second = m.frame();
+    m.memory.frame(second).set(m.memory.frame(m.cr3));
+    // The second table has code and data of its own where the first has them.
+    const first = m.cr3;
+    (m as { cr3: Mfn }).cr3 = second;
+    m.memory.u32[second * 1024] = 0;
+    m.map(CODE, Pte.P | Pte.US);
+    m.map(DATA, USER);
+    m.write(DATA, [2]);
+    m.cpu.setField(CpuLayout.cr3, second);
+    expect(m.run("8a03 f4")).toBe(Exit.Privileged);
+    expect(m.get(Reg.RAX) & 0xffn).toBe(2n);
+    m.cpu.setField(CpuLayout.cr3, first);
+    m.cpu.setNum(Reg.RIP, CODE);
+    expect(m.processor.run(m.cpu, 100)).toBe(Exit.Privileged);
+    expect(m.get(Reg.RAX) & 0xffn).toBe(1n);
+  });
+
+  it("can be replaced for one instruction", () => {
+    const m = new Machine();
+    const scratch = m.frame();
+    m.set(Reg.RBX, READ_ONLY + 8);
+    m.set(Reg.RCX, 0x55);
+    m.load("48890b 48890b f4");
+    expect(m.processor.stepWithOverride(m.cpu, READ_ONLY as Va, scratch)).toBe(Exit.Budget);
+    expect(m.memory.u8[scratch * 4096 + 8]).toBe(0x55);
+    expect(m.read(READ_ONLY + 8, 1)).toEqual([0]);
+    expect(m.processor.run(m.cpu, 1)).toBe(Exit.Exception);
+  });
+});
+
+describe("exits", () => {
+  it("syscall: RIP behind it, RCX and R11 set", () => {
+    const m = new Machine();
+    m.set(Reg.RFLAGS, 0x202 | 0x41);
+    expect(m.run("0f05 90")).toBe(Exit.Syscall);
+    expect(m.get(Reg.RIP)).toBe(BigInt(CODE + 2));
+    expect(m.get(Reg.RCX)).toBe(BigInt(CODE + 2));
+    expect(m.get(Reg.R11)).toBe(0x243n);
+    expect(m.processor.retired).toBe(1);
+  });
+
+  it("int n, int3: RIP behind, the vector told", () => {
+    const m = new Machine();
+    expect(m.run("cd80")).toBe(Exit.SoftInterrupt);
+    expect(m.cpu.field(CpuLayout.vector)).toBe(0x80);
+    expect(m.get(Reg.RIP)).toBe(BigInt(CODE + 2));
+    expect(m.run("cc")).toBe(Exit.SoftInterrupt);
+    expect(m.cpu.field(CpuLayout.vector)).toBe(3);
+  });
+
+  it.each(["0fa2", "0f20d8", "0f22d8", "0f32", "0f30", "f4", "fa", "fb", "ec", "ee", "0f01f8", "0f0138", "0f09"])(
+    "%s is for the hypervisor, and nothing is done",
+    (code) => {
+      const m = new Machine();
+      m.set(Reg.RDI, DATA);
+      m.set(Reg.RAX, DATA);
+      expect(m.run(code)).toBe(Exit.Privileged);
+      expect(m.get(Reg.RIP)).toBe(BigInt(CODE));
+      expect(m.processor.retired).toBe(0);
+    },
+  );
+
+  it("ud2 is #UD and says nothing; what we don't have says what it is", () => {
+    const m = new Machine();
+    expect(m.run("0f0b")).toBe(Exit.Exception);
+    expect(fault(m)[0]).toBe(6);
+    expect(m.log).toEqual([]);
+    expect(m.run("0f04")).toBe(Exit.Exception);
+    expect(fault(m)[0]).toBe(6);
+  });
+
+  it("a single step with TF ends in #DB behind the instruction", () => {
+    const m = new Machine();
+    m.set(Reg.RFLAGS, 0x302);
+    expect(m.run("b001 b002 f4")).toBe(Exit.Exception);
+    expect(fault(m)[0]).toBe(1);
+    expect(m.get(Reg.RIP)).toBe(BigInt(CODE + 2));
+    expect(m.processor.retired).toBe(1);
+  });
+
+  it("popf that sets TF traps behind the next instruction, in the loop too", () => {
+    const m = new Machine();
+    // pushf; or qword [rsp],0x100; popf; nop; nop
+    expect(m.run("9c 48810c2400010000 9d 90 90 f4", 1000)).toBe(Exit.Exception);
+    expect(fault(m)[0]).toBe(1);
+    expect(m.get(Reg.RIP)).toBe(BigInt(CODE + 11));
+  });
+
+  it("requestExit ends a run; the next one goes on", () => {
+    const m = new Machine();
+    m.load("ebfe");
+    m.processor.requestExit();
+    expect(m.processor.run(m.cpu, 1000)).toBe(Exit.Interrupted);
+    expect(m.processor.run(m.cpu, 1000)).toBe(Exit.Budget);
+  });
+
+  it("rdtsc asks the machine's clock, with what this run has executed", () => {
+    const m = new Machine();
+    expect(m.run("90 90 90 0f31 f4", 1000)).toBe(Exit.Privileged);
+    expect(m.get(Reg.RAX)).toBe(1003n);
+  });
+});
+
+describe("segments and iretq", () => {
+  it("iretq to CPL 3 loads all five, keeping IF and IOPL", () => {
+    const m = new Machine();
+    const frame = [BigInt(CODE + 0x20), 0xe033n, 0x3000n | 0x41n, BigInt(STACK - 512), 0xe02bn];
+    frame.forEach((value, i) => {
+      m.write64(STACK - 256 + i * 8, value);
+    });
+    m.write(CODE + 0x20, [0xf4]);
+    m.write(CODE, hex("48cf"));
+    m.cpu.setNum(Reg.RIP, CODE);
+    expect(m.processor.run(m.cpu, 1000)).toBe(Exit.Privileged);
+    expect(m.get(Reg.RIP)).toBe(BigInt(CODE + 0x20));
+    expect(m.get(Reg.RSP)).toBe(BigInt(STACK - 512));
+    expect(m.get(Reg.RFLAGS)).toBe(0x243n);
+    expect([m.cpu.selector(Seg.CS), m.cpu.selector(Seg.SS)]).toEqual([0xe033, 0xe02b]);
+  });
+
+  it("iretq to a kernel's code segment is #GP with the selector", () => {
+    const m = new Machine();
+    [BigInt(CODE), 0xe030n, 0x202n, BigInt(STACK - 512), 0xe02bn].forEach((value, i) => {
+      m.write64(STACK - 256 + i * 8, value);
+    });
+    expect(m.run("48cf")).toBe(Exit.Exception);
+    expect(fault(m).slice(0, 2)).toEqual([13, 0xe030]);
+    expect(m.get(Reg.RSP)).toBe(BigInt(STACK - 256));
+  });
+
+  it("loads of fs and gs take the base from the guest's descriptor tables", () => {
+    const m = new Machine();
+    const gdt = m.frame();
+    m.cpu.setField(CpuLayout.gdtEntries, 16);
+    m.cpu.setField(CpuLayout.gdtFrames, gdt);
+    // Entry 2: a data segment of DPL 3 at 0x12345678; entry 3: one of DPL 0.
+    m.memory.u32.set([0x5678ffff, 0x12cff334, 0x0000ffff, 0x00cf9300], (gdt * 4096) / 4 + 4);
+    m.set(Reg.RAX, 0x13);
+    expect(m.run("8ee0 8cc1 f4")).toBe(Exit.Privileged);
+    expect(m.get(Reg.FS_BASE)).toBe(0x12345678n);
+    expect(m.cpu.selector(Seg.FS)).toBe(0x13);
+    m.set(Reg.RAX, 0x1b);
+    expect(m.run("8ee8 f4")).toBe(Exit.Exception);
+    expect(fault(m).slice(0, 2)).toEqual([13, 0x18]);
+    m.set(Reg.RAX, 0);
+    expect(m.run("8ee0 f4")).toBe(Exit.Privileged);
+    expect(m.get(Reg.FS_BASE)).toBe(0n);
+  });
+
+  it("reads and writes the bases, and uses them in addresses", () => {
+    const m = new Machine();
+    m.set(Reg.RAX, DATA);
+    m.set(Reg.RBX, 16);
+    m.set(Reg.RCX, 2);
+    m.write64(DATA + 40, 0x77n);
+    // wrfsbase rax; rdfsbase rdx; mov rsi, fs:[rbx+rcx*8+8]; wrgsbase rax; mov rdi, gs:[0x28]
+    expect(m.run("f3480faed0 f3480faec2 64488b74cb08 f3480faed8 65488b3c2528000000 f4")).toBe(Exit.Privileged);
+    expect(m.get(Reg.RDX)).toBe(BigInt(DATA));
+    expect(m.get(Reg.RSI)).toBe(0x77n);
+    expect(m.get(Reg.RDI)).toBe(0x77n);
+    m.set(Reg.RAX, 1n << 47n);
+    expect(m.run("f3480faed0")).toBe(Exit.Exception);
+    expect(fault(m).slice(0, 2)).toEqual([13, 0]);
+  });
+});
+
+describe("the arena of decoded code", () => {
+  it("is emptied when it is full, and the program goes on", () => {
+    const m = new Machine(16);
+    // 200 pages of code, each jumping to the next: more than 1 MiB of maps.
+    const base = 0x40000000;
+    for (let page = 0; page < 200; page++) {
+      m.map(base + page * 4096, Pte.P | Pte.US);
+      // inc eax; jmp +4096
+      m.write(base + page * 4096, hex("ffc0 e9f90f0000"));
+    }
+    m.map(base + 200 * 4096, Pte.P | Pte.US);
+    m.write(base + 200 * 4096, [0xf4]);
+    for (let round = 0; round < 2; round++) {
+      m.set(Reg.RAX, 0);
+      m.cpu.setNum(Reg.RIP, base);
+      expect(m.processor.run(m.cpu, 10_000)).toBe(Exit.Privileged);
+      expect(m.get(Reg.RAX)).toBe(200n);
+    }
+  });
+});
