@@ -90,12 +90,12 @@ static void exceptions(void) {
   RAISE("wrmsr of one that isn't", 2, "wrmsr", : : "c"(0x12345678), "a"(0), "d"(0));
   RAISE("mov from cr3", 3, "mov %%cr3, %%rax", : : : "rax");
   RAISE("mov from cr8", 4, "mov %%cr8, %%rax", : : : "rax");
-  RAISE("fpu after clts", 2, "clts; fninit");
+  RAISE("SSE after clts", 3, "clts; xorps %%xmm0, %%xmm0", : : );
   uint64_t cr0, cr4;
   __asm__ volatile("mov %%cr0, %0; mov %%cr4, %1" : "=r"(cr0), "=r"(cr4));
   show_hex("cr0, TS cleared", cr0 & ~8ul);
   hypercall1(__HYPERVISOR_fpu_taskswitch, 1);
-  RAISE("fpu with TS set", 2, "fninit");
+  RAISE("SSE with TS set", 3, "xorps %%xmm0, %%xmm0", : : );
   hypercall1(__HYPERVISOR_fpu_taskswitch, 0);
 }
 
