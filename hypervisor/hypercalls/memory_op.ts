@@ -22,6 +22,7 @@ import {
   XENMEM_decrease_reservation,
   XENMEM_exchange,
   XENMEM_increase_reservation,
+  XENMEM_machine_memory_map,
   XENMEM_machphys_mapping,
   XENMEM_machphys_mfn_list,
   XENMEM_maximum_gpfn,
@@ -91,6 +92,8 @@ export const memoryOp: Handler = (hv, vcpu, a) => {
       return setMemoryMap(hv, vcpu, a.va(1));
     case XENMEM_memory_map:
       return memoryMap(hv, vcpu, a.va(1));
+    case XENMEM_machine_memory_map:
+      return vcpu.domain.privileged ? -XEN_ENOSYS : -XEN_EPERM;
     case XENMEM_machphys_mapping:
       return machphysMapping(hv, vcpu, a.va(1));
     case XENMEM_machphys_mfn_list:
@@ -247,7 +250,8 @@ function ask(hv: Hypervisor, vcpu: Vcpu, va: Va | -1, command: number): number {
   if (!mayManage(vcpu, domain)) return -XEN_EPERM;
   if (command === XENMEM_current_reservation) return domain.memory.totPages;
   if (command === XENMEM_maximum_reservation) return domain.memory.maxPages;
-  return SharedInfo.at(hv.memory.view, domain.sharedInfo * FRAME_SIZE).arch.max_pfn_num - 1;
+  // A kernel that has not stored its number of frames is taken to have one.
+  return Math.max(SharedInfo.at(hv.memory.view, domain.sharedInfo * FRAME_SIZE).arch.max_pfn_num, 1) - 1;
 }
 
 /** Only guests with translated memory have a physmap to change: a PV guest is told so after its arguments are read. */
