@@ -147,6 +147,7 @@ export class Toolstack {
       this.#xs.transaction((view) => writeDomain(view, { domid, uuid, config, startedMs }));
       this.xc.setMaxVcpus(domid, config.maxVcpus);
       this.xc.setMaxMem(domid, config.maxmemMiB * 1024 + MAXMEM_SLACK_KIB);
+      this.xc.setMemoryMap(domid, config.maxmemMiB * 1024);
       const built = yield* buildDomain(this.#kernel, this.xc, {
         domid,
         image,

@@ -6,7 +6,14 @@ import type { Kernel } from "../../guests/sdk/index.ts";
 import { VcpuGuestContext } from "../../shared/abi/arch_x86.ts";
 import * as D from "../../shared/abi/domctl.ts";
 import { GNTST_okay, GNTTABOP_setup_table, GnttabSetupTable } from "../../shared/abi/grant_table.ts";
-import { XENMEM_populate_physmap, XenMemoryReservation } from "../../shared/abi/memory.ts";
+import {
+  E820_RAM,
+  E820Entry,
+  XENMEM_populate_physmap,
+  XENMEM_set_memory_map,
+  XenForeignMemoryMap,
+  XenMemoryReservation,
+} from "../../shared/abi/memory.ts";
 import type { Accessor } from "../../shared/abi/struct.ts";
 import * as S from "../../shared/abi/sysctl.ts";
 import { __HYPERVISOR_memory_op, MMUEXT_PIN_L4_TABLE } from "../../shared/abi/xen.ts";
@@ -122,6 +129,22 @@ export class Xc {
   setMaxMem(domid: DomId, maxKiB: number): void {
     this.#kernel.xen.domctl(D.XEN_DOMCTL_max_mem, domid, (u) => {
       D.XenDomctlMaxMem.at(u).max_memkb_num = maxKiB;
+    });
+  }
+
+  /** Tells the domain by its memory map that it has RAM from physical address 0 on, as libxl does for a PV domain. */
+  setMemoryMap(domid: DomId, sizeKiB: number): void {
+    const { xen } = this.#kernel;
+    xen.arena.use((a) => {
+      const entry = a.struct(E820Entry);
+      entry.at.size_lo = (sizeKiB * 1024) >>> 0;
+      entry.at.size_hi = Math.floor((sizeKiB * 1024) / 4294967296);
+      entry.at.type = E820_RAM;
+      const r = a.struct(XenForeignMemoryMap);
+      r.at.domid = domid;
+      r.at.map.nr_entries = 1;
+      r.at.map.buffer_num = entry.va;
+      xen.call("set_memory_map", __HYPERVISOR_memory_op, XENMEM_set_memory_map, r.va);
     });
   }
 
