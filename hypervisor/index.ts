@@ -146,7 +146,8 @@ class MachineLoop implements Machine {
 
   checker(): string[] {
     const { hv } = this;
-    return new Checker(hv.memory, hv.frames, () => hv.domains.values()).check();
+    const domains = () => hv.domains.values();
+    return new Checker(hv.memory, hv.frames, domains, () => hv.x86.tlb.entries()).check();
   }
 
   get exitStatus(): number | undefined {

@@ -100,6 +100,18 @@ export class SoftTlb implements Tlb {
     this.#u32[at + 3] = mfn;
   }
 
+  /** Every translation for data that a processor would still use: for the walker over page types. */
+  *entries(): Generator<{ cr3: Mfn; va: Va; mfn: Mfn; writable: boolean }> {
+    const tables = new Map([...this.#asids].map(([cr3, asid]) => [asid, cr3 as Mfn]));
+    for (let slot = 0; slot < DATA_SLOTS; slot++) {
+      const at = this.#data + slot * (DATA_ENTRY / 4);
+      const [lo, hi, writeLo] = [this.#u32[at], this.#u32[at + 1], this.#u32[at + 2]];
+      const cr3 = tables.get(lo & 0xfff);
+      const va = ((hi & 0xffff) * 4294967296 + lo - (lo & 0xfff)) as Va;
+      if (cr3 !== undefined && lo !== 0) yield { cr3, va, mfn: this.#u32[at + 5] as Mfn, writable: writeLo === lo };
+    }
+  }
+
   /** The map address of the code page at `va`, or 0 when it isn't entered. */
   findCode(asid: number, va: Va): number {
     const page = (va - (va % 4096)) as Va;

@@ -75,10 +75,10 @@ export class DirectStores {
     this.#before.set(this.#u32.subarray(table * WORDS, (table + 1) * WORDS));
     this.#u32.set(this.#before, this.#copy * WORDS);
     const exit = this.#x86.stepWithOverride(cpu, va, this.#copy);
-    if (this.#x86.retired === 1 && this.#apply(table)) return true;
-    const nested = exit === Exit.Exception && cpu.field(CpuLayout.vector) === PAGE_FAULT;
-    if (!nested || this.#x86.retired === 1) state.set(this.#saved);
-    return false;
+    const done = this.#x86.retired === 1;
+    if (done && this.#apply(table)) return true;
+    if (done || exit !== Exit.Exception || cpu.field(CpuLayout.vector) !== PAGE_FAULT) state.set(this.#saved);
+    return !done && exit === Exit.Interrupted; // Something urgent came before the step: the guest simply tries again.
   }
 
   #apply(table: Mfn): boolean {
