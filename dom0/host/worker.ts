@@ -17,6 +17,9 @@ import dom0Main from "../kernel.ts";
 import type { FromWorker, ToWorker } from "./main.ts";
 import type { HostOptions } from "./options.ts";
 
+/** Lines of a trace that are written at once. */
+const TRACE_LINES = 1000;
+
 const port = parentPort;
 if (port === null) throw new Error("this module is for a worker thread");
 const tell = (message: FromWorker): void => port.postMessage(message);
@@ -38,9 +41,9 @@ port.once("message", ({ memory, options }: ToWorker) => {
     tell({ log: machine.log.read(0, machine.log.end) });
     machine.log.onText = (log) => tell({ log });
   }
-  const stopTracing = trace(machine, options);
-  run(machine, bus, options.clock === "virtual");
-  stopTracing();
+  const trace = startTrace(machine, options);
+  run(machine, bus, options.clock === "virtual", () => trace?.flush());
+  trace?.close();
   const status = machine.exitStatus ?? 0;
   const log = machine.log.read(machine.log.end - 4000, 4000);
   tell({ ended: status, message: `dom0 has ended (reason ${status}). The end of the hypervisor's log:\n${log}` });
@@ -61,25 +64,51 @@ function create(memory: WebAssembly.Memory, options: HostOptions, devices: Devic
   });
 }
 
-function run(machine: Machine, bus: DeviceBus, virtual: boolean): void {
+/** The main loop, to dom0's end. `idle` is called before the thread sleeps. */
+function run(machine: Machine, bus: DeviceBus, virtual: boolean, idle: () => void): void {
   while (machine.exitStatus === undefined && !bus.stopped) {
     const seen = bus.doorbell();
     const idleNs = machine.step();
     if (idleNs <= 0) continue;
     // On the virtual clock idle time is skipped; without a timer only a person's input can come.
-    if (!virtual || idleNs === Infinity) bus.sleep(seen, idleNs);
-    else machine.skipIdle();
+    if (virtual && idleNs !== Infinity) machine.skipIdle();
+    else {
+      idle();
+      bus.sleep(seen, idleNs);
+    }
   }
 }
 
-/** Writes the trace as text; returns what ends it. */
-function trace(machine: Machine, options: HostOptions): () => void {
-  if (options.trace.length === 0 && options.traceInstructions === 0) return () => {};
-  const fd = options.traceFile === undefined ? 2 : openSync(options.traceFile, "w");
+/** Writes the trace as text, whole buffers at a time when it goes to a file. */
+class TraceFile {
+  readonly #fd: number;
+  #lines: string[] = [];
+
+  constructor(path: string | undefined) {
+    this.#fd = path === undefined ? 2 : openSync(path, "w");
+  }
+
+  line(text: string): void {
+    this.#lines.push(`${text}\n`);
+    if (this.#fd === 2 || this.#lines.length >= TRACE_LINES) this.flush();
+  }
+
+  flush(): void {
+    if (this.#lines.length > 0) writeSync(this.#fd, this.#lines.join(""));
+    this.#lines = [];
+  }
+
+  close(): void {
+    this.flush();
+    if (this.#fd !== 2) closeSync(this.#fd);
+  }
+}
+
+function startTrace(machine: Machine, options: HostOptions): TraceFile | undefined {
+  if (options.trace.length === 0 && options.traceInstructions === 0) return undefined;
+  const file = new TraceFile(options.traceFile);
   for (const kind of options.trace) machine.trace[kind] = true;
   machine.trace.insn = options.traceInstructions;
-  formatTrace(machine, (line) => writeSync(fd, `${line}\n`), disassemble);
-  return () => {
-    if (fd !== 2) closeSync(fd);
-  };
+  formatTrace(machine, (line) => file.line(line), disassemble);
+  return file;
 }
