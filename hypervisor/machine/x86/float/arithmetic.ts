@@ -70,6 +70,7 @@ export function nanOf(a: Num, b: Num, env: Environment): Num | undefined {
   const bNan = b.kind === Kind.NAN;
   if (!aNan && !bNan) return undefined;
   if ((aNan && a.signalling) || (bNan && b.signalling)) env.flags |= Flag.IE;
+  if (a.unsupported || b.unsupported) return indefinite();
   if (!aNan) return quieted(b);
   if (!bNan) return quieted(a);
   if (!env.x87) return quieted(a);

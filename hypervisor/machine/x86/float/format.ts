@@ -36,6 +36,8 @@ export interface Num {
   denormal: boolean;
   /** A signalling NaN, or a double-extended encoding that has no meaning. */
   signalling: boolean;
+  /** The latter. */
+  unsupported?: true;
 }
 
 /** Bit 62 of a NaN's significand: quiet. */
@@ -76,7 +78,7 @@ export function unpack(bits: bigint, format: Format, denormalsAreZero = false): 
   const bias = top >> 1;
   if (biased === top) {
     const significand = explicit ? fraction : INTEGER_BIT | (fraction << BigInt(63 - fractionBits));
-    if (explicit && !(fraction & INTEGER_BIT)) return { ...indefinite(), signalling: true };
+    if (explicit && !(fraction & INTEGER_BIT)) return { ...indefinite(), signalling: true, unsupported: true };
     if (significand === INTEGER_BIT) return infinity(negative);
     const signalling = !(significand & QUIET);
     return { kind: Kind.NAN, negative, exponent: 0, significand, denormal: false, signalling };
@@ -87,7 +89,7 @@ export function unpack(bits: bigint, format: Format, denormalsAreZero = false): 
     return { ...finite(negative, fraction, exponent), denormal: true };
   }
   if (explicit) {
-    if (!(fraction & INTEGER_BIT)) return { ...indefinite(), signalling: true };
+    if (!(fraction & INTEGER_BIT)) return { ...indefinite(), signalling: true, unsupported: true };
     return finite(negative, fraction, biased - bias - 63);
   }
   return finite(negative, fraction | (1n << width), biased - bias - fractionBits);
@@ -95,7 +97,8 @@ export function unpack(bits: bigint, format: Format, denormalsAreZero = false): 
 
 /** A quiet NaN from a NaN. */
 export function quieted(nan: Num): Num {
-  return { ...nan, significand: nan.significand | QUIET, signalling: false };
+  const { kind, negative, exponent, significand } = nan;
+  return { kind, negative, exponent, significand: significand | QUIET, denormal: false, signalling: false };
 }
 
 /** What the last `pack` or operation raised; the caller adds it to its status word. */

@@ -15,6 +15,8 @@ import { sse } from "./sse.ts";
 import { sseFloat } from "./sse_float.ts";
 import { string } from "./string.ts";
 import { system } from "./system.ts";
+import { fpu } from "./x87.ts";
+import { fpuState } from "./x87_state.ts";
 
 export const instructions: readonly Description[] = [
   ...alu,
@@ -29,6 +31,8 @@ export const instructions: readonly Description[] = [
   ...system,
   ...sse,
   ...sseFloat,
+  ...fpu,
+  ...fpuState,
 ];
 
 const byName = new Map(instructions.map((description) => [description.name, description]));

@@ -28,7 +28,7 @@ function disagreement(bytes: Uint8Array): string | undefined {
   if (verdict === Verdict.EXTRA && CHECKED_LATER.has(decoder.form.description.name)) return undefined;
   if (verdict === Verdict.MISSING) {
     const kind = classOf(instruction);
-    if (kind === "fpu" || kind === "system" || name === "Wait" || UNSUPPORTED.test(name)) return undefined;
+    if (kind === "fpu" || kind === "system" || UNSUPPORTED.test(name)) return undefined;
   }
   return `${toHex(bytes)}: ${verdict === Verdict.EXTRA ? "ours alone" : name}, verdict ${verdict}`;
 }

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { parseVector } from "../../../vectors/format.ts";
 import { VectorMachine } from "../../../vectors/machine.ts";
 
-const families = ["alu", "atomic", "bits", "flow", "move", "muldiv", "shift", "sse", "string"];
+const families = ["alu", "atomic", "bits", "flow", "move", "muldiv", "shift", "sse", "string", "x87"];
 const folder = new URL("../../../vectors/", import.meta.url);
 const machine = new VectorMachine();
 
