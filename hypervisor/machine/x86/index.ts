@@ -202,6 +202,7 @@ export class X86Processor implements Processor {
     this.#u32[state + State.remaining / 4] = 0;
     for (;;) {
       this.#u32[state + State.current / 4] = pc;
+      this.#u32[state + State.pending / 4] = 0;
       const next = this.#base.step(pc);
       if (next === Next.EXIT) return this.#u32[state + State.exitKind / 4];
       // A locked operation that found its operand changed by another thread starts over.

@@ -306,6 +306,8 @@ class LoopBuilder extends InterpreterBuilder {
     this.assign(code, { t: I32, code: [...this.pc.code, ...this.acc.code, Op.call, ...leb(loop)] });
     this.if(this.eq(code, this.i32(LoopExit.FUNCTION)), () => {
       const pc = this.let(this.stateLoad(32, State.current));
+      // An instruction that faulted may have left one in the bounce buffer.
+      this.stateStore(32, State.pending, this.i32(0));
       const call = [...pc.code, ...this.memLoad(16, pc, Uop.cold).code, Op.callIndirect, type, 0];
       const next = this.let({ t: I32, code: call });
       const ordinary = this.gtU(next, this.i32(Next.EXIT_AFTER));

@@ -63,6 +63,10 @@ describe("the loop and the functions", () => {
     for (let page = 0; page < 4; page++) m.memory.u8.set(image.subarray(0, 4096), m.at(DATA + page * 4096));
     for (let page = 1; page <= 4; page++)
       m.memory.u8.fill(seed, m.at(STACK - page * 4096), m.at(STACK - page * 4096) + 4096);
+    const fx = m.cpu.address + CpuLayout.fxsave;
+    m.memory.u8.fill(0, fx, fx + 512);
+    m.memory.u16[fx >>> 1] = 0x37f;
+    m.memory.u16[(fx + 24) >>> 1] = 0x1f80;
     m.cpu.setNum(Reg.RIP, CODE);
   }
 
