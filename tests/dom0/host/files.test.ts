@@ -1,0 +1,66 @@
+// The host's files, moved straight from and to shared memory in scattered pieces.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { NodeFiles } from "../../../dom0/host/files.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "xenolith-files-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+function pieces(...sizes: number[]): Uint8Array<SharedArrayBuffer>[] {
+  return sizes.map((size) => new Uint8Array(new SharedArrayBuffer(size)));
+}
+
+const joined = (parts: Uint8Array[]): string => parts.map((part) => Buffer.from(part).toString("latin1")).join("|");
+
+describe("the host's files", () => {
+  test("a read fills the pieces in order and stops at the end of the file", async () => {
+    const files = new NodeFiles();
+    writeFileSync(join(dir, "f"), "0123456789");
+    const { handle, size } = await files.open(join(dir, "f"), "r");
+    expect(size).toBe(10);
+    const into = pieces(3, 0, 4, 5);
+    expect(await files.read(handle, into, 1)).toBe(9);
+    expect(joined(into)).toBe("123||4567|89\0\0\0");
+    expect(await files.read(handle, pieces(4), 10)).toBe(0);
+    await files.close(handle);
+    await expect(files.read(handle, pieces(1), 0)).rejects.toMatchObject({ code: "EBADF" });
+  });
+
+  test("a write puts the pieces down in order, at its position", async () => {
+    const files = new NodeFiles();
+    const { handle } = await files.open(join(dir, "w"), "w");
+    const [a, b] = pieces(2, 3);
+    a.set(Buffer.from("ab"));
+    b.set(Buffer.from("cde"));
+    expect(await files.write(handle, [a, b], 3)).toBe(5);
+    await files.close(handle);
+    expect(readFileSync(join(dir, "w"), "latin1")).toBe("\0\0\0abcde");
+  });
+
+  test("what can't be opened is told by its error's name, and a folder is no file", async () => {
+    const files = new NodeFiles();
+    await expect(files.open(join(dir, "none"), "r")).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(files.open(dir, "r")).rejects.toMatchObject({ code: "EISDIR" });
+    expect(await files.stat(dir)).toMatchObject({ kind: "directory" });
+    expect(await files.list(dir)).toEqual(["f", "w"]);
+  });
+
+  test("a dom0 that never closes runs out of handles, not the host", async () => {
+    const files = new NodeFiles();
+    const open = [];
+    let refused: unknown;
+    for (let i = 0; i < 300 && refused === undefined; i++) {
+      try {
+        open.push((await files.open(join(dir, "f"), "r")).handle);
+      } catch (error) {
+        refused = error;
+      }
+    }
+    expect(refused).toMatchObject({ code: "EMFILE" });
+    for (const handle of open) await files.close(handle);
+    const { handle } = await files.open(join(dir, "f"), "r");
+    await files.close(handle);
+  });
+});
