@@ -3,7 +3,7 @@
 // There is no state outside of this object. What each part does is in its own file; what a hypercall does in hypercalls/.
 
 import { SHUTDOWN_crash } from "../shared/abi/sched.ts";
-import { DOMID_SELF } from "../shared/abi/xen.ts";
+import { DOMID_SELF, VIRQ_CON_RING } from "../shared/abi/xen.ts";
 import type { DomId } from "../shared/brand.ts";
 import { DOORBELL_PORT } from "../shared/devices.ts";
 import { type Domain, Dying } from "./domain.ts";
@@ -76,8 +76,6 @@ export class Hypervisor {
   /** 64 KiB for copied arguments; handlers that call each other agree on who uses what. */
   readonly scratch: DataView<ArrayBuffer>;
   readonly scratchBytes: Uint8Array<ArrayBuffer>;
-  /** What console_io read gives: bytes that the host typed on Xen's own console. */
-  readonly consoleInput: number[] = [];
   /** Instructions per nanosecond of the x86 processor, measured on the real clock. */
   #rate = FIRST_RATE;
   #lastDomid = 0;
@@ -112,6 +110,7 @@ export class Hypervisor {
     this.traps = new Traps(this);
     this.dispatcher = new Dispatcher(this);
     this.vcpuHooks = vcpuHooks(this);
+    this.log.onAppend = () => this.events.sendGlobalVirq(VIRQ_CON_RING);
   }
 
   /** What processors ask of the machine around them. */

@@ -14,6 +14,9 @@ export class HypervisorLog {
   /** Called with what is appended, prefix and newline included; for a host that shows the log as it grows. */
   onText: ((text: string) => void) | undefined = undefined;
 
+  /** Called with each appended text, for dom0's VIRQ_CON_RING. */
+  onAppend: (() => void) | undefined = undefined;
+
   /** `now` gives nanoseconds since boot. */
   constructor(now: () => number) {
     this.#now = now;
@@ -55,6 +58,7 @@ export class HypervisorLog {
     this.#text += text;
     if (this.#text.length > LOG_RING_BYTES * 2) this.#trim();
     this.onText?.(text);
+    this.onAppend?.();
   }
 
   #trim(): void {

@@ -1,5 +1,5 @@
 // HYPERVISOR_console_io (public/xen.h): Xen's own console. Dom0 writes to it as it is; a domU, where the machine allows it,
-// line by line with its name in front (Debian's Xen refuses: -EPERM). Reading gives what the host typed there.
+// line by line with its name in front (Debian's Xen refuses: -EPERM). Nothing is ever typed there.
 
 import { XEN_E2BIG, XEN_EFAULT, XEN_ENOSYS, XEN_EPERM } from "../../shared/abi/errno.ts";
 import { CONSOLEIO_read, CONSOLEIO_write } from "../../shared/abi/xen.ts";
@@ -18,7 +18,8 @@ export const consoleIo: Handler = (hv, vcpu, a) => {
   const permitted = vcpu.domain.privileged || (hv.guestConsoleIo && cmd === CONSOLEIO_write);
   if (!permitted) return -XEN_EPERM;
   if (cmd === CONSOLEIO_write) return write(hv, vcpu, a);
-  if (cmd === CONSOLEIO_read) return read(hv, vcpu, a);
+  // Nobody types on Xen's own console: the terminal is a device of dom0's.
+  if (cmd === CONSOLEIO_read) return a.u32(1) > 0x7fffffff ? -XEN_E2BIG : 0;
   return -XEN_ENOSYS;
 };
 
@@ -59,14 +60,4 @@ function guestWrite(hv: Hypervisor, vcpu: Vcpu, size: number): void {
     }
     if ((c >= 0x20 && c < 0x7f) || c === 0x09) domain.consoleLine += String.fromCharCode(c);
   }
-}
-
-function read(hv: Hypervisor, vcpu: Vcpu, a: Args): number {
-  const count = a.u32(1);
-  if (count > 0x7fffffff) return -XEN_E2BIG;
-  const size = Math.min(count, hv.consoleInput.length, CONSOLE_CHUNK_BYTES);
-  for (let i = 0; i < size; i++) hv.scratchBytes[i] = hv.consoleInput[i];
-  if (size > 0 && !hv.access.write(vcpu, a.va(2), hv.scratchBytes, 0, size)) return -XEN_EFAULT;
-  hv.consoleInput.splice(0, size);
-  return size;
 }

@@ -36,7 +36,12 @@ export class SchedCore {
   }
 
   removeDomain(domain: Domain): void {
-    if (this.running?.domain === domain) this.reschedule = true;
+    if (this.running?.domain === domain) {
+      this.account();
+      this.running = undefined;
+      this.#idleSince = this.#hv.time.now();
+      this.reschedule = true;
+    }
     this.policy.removeDomain(domain);
     for (const vcpu of domain.vcpus) vcpu.queued = false;
   }

@@ -23,12 +23,15 @@ const TSC_KHZ = 1_000_000;
 
 const bits = (...n: number[]): number => n.reduce((word, bit) => word | (1 << bit), 0) >>> 0;
 
-/** Leaf 1 EDX: FPU, TSC, MSR, PAE, CX8, CMOV, CLFLUSH, MMX, FXSR, SSE, SSE2. */
-const FEATURES_1_EDX = bits(0, 4, 5, 6, 8, 15, 19, 23, 24, 25, 26);
+/**
+ * Leaf 1 EDX: FPU, TSC, MSR, PAE, CX8, APIC, CMOV, PAT, CLFLUSH, MMX, FXSR, SSE, SSE2. There is no APIC to be reached, as in
+ * every PV domain, whose kernels know; PAT's bit in entries is kept and has no meaning, for memory has one type.
+ */
+const FEATURES_1_EDX = bits(0, 4, 5, 6, 8, 9, 15, 16, 19, 23, 24, 25, 26);
 /** Leaf 1 ECX: SSE3 is not there; CX16, POPCNT; HYPERVISOR. */
 const FEATURES_1_ECX = bits(13, 23, 31);
 /** Leaf 0x80000001 EDX: those of leaf 1 that AMD repeats, SYSCALL, NX, RDTSCP is not there, LM. */
-const FEATURES_E1_EDX = bits(0, 4, 5, 6, 8, 11, 15, 20, 23, 24, 29);
+const FEATURES_E1_EDX = bits(0, 4, 5, 6, 8, 9, 11, 15, 16, 20, 23, 24, 29);
 /** Leaf 0x80000001 ECX: LAHF in 64-bit mode. */
 const FEATURES_E1_ECX = bits(0);
 /** CLFLUSH line of 64 bytes, in units of 8. */

@@ -43,9 +43,19 @@ const CONSOLE_PORT = 2;
 
 const consoles = new WeakMap<Domain, number>();
 
-/** Byte address of the domain's console ring. */
-function consoleOf(domain: Domain): { start: number } {
-  return { start: consoles.get(domain) as number };
+/** The console backend's part: takes what is in the ring of a domain built here, and tells the guest. */
+export function drainConsole(hv: Hypervisor, domain: Domain): string {
+  const start = consoles.get(domain) as number;
+  const word = (start + RING_INDEXES) >>> 2;
+  const cons = hv.memory.i32[word + 2];
+  const prod = Atomics.load(hv.memory.i32, word + 3);
+  let text = "";
+  for (let i = cons; i !== prod; i = (i + 1) | 0)
+    text += String.fromCharCode(hv.memory.u8[start + RING_OUT + (i & (RING_OUT_BYTES - 1))]);
+  if (text === "") return text;
+  Atomics.store(hv.memory.i32, word + 2, prod);
+  hv.events.setPending(domain, domain.events.at(CONSOLE_PORT)!);
+  return text;
 }
 
 /** A machine without dom0, and nothing in it yet. */
@@ -97,19 +107,10 @@ export class DomuMachine {
     throw new Error(`the domain did not end. Log:\n${this.log.slice(-4000)}`);
   }
 
-  /** The console backend's part: takes what is in the ring and tells the guest. False when it was empty. */
   #drain(): boolean {
-    const { hv } = this.machine;
-    const { start } = consoleOf(this.domain);
-    const word = (start + RING_INDEXES) >>> 2;
-    const cons = hv.memory.i32[word + 2];
-    const prod = Atomics.load(hv.memory.i32, word + 3);
-    if (cons === prod) return false;
-    for (let i = cons; i !== prod; i = (i + 1) | 0)
-      this.ring += String.fromCharCode(hv.memory.u8[start + RING_OUT + (i & (RING_OUT_BYTES - 1))]);
-    Atomics.store(hv.memory.i32, word + 2, prod);
-    hv.events.setPending(this.domain, this.domain.events.at(CONSOLE_PORT)!);
-    return true;
+    const text = drainConsole(this.machine.hv, this.domain);
+    this.ring += text;
+    return text !== "";
   }
 
   get log(): string {
