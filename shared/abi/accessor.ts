@@ -16,12 +16,20 @@ export function accessorClass<F extends Fields>(
   view: DataView,
   base: number,
 ) => Accessor<F> {
-  class Made extends Base {
+  // A plain class for each structure: one derived from a common base costs several times as much to construct.
+  class Made implements Base {
+    $view: DataView;
+    $base: number;
+    $parts: Map<string, unknown> | null;
     constructor(view: DataView, base: number) {
-      super(view, checkFit(name, size, view, base));
+      if (!(base >= 0 && base + size <= view.byteLength)) outside(name, view, base);
+      this.$view = view;
+      this.$base = base;
+      this.$parts = null;
     }
     $at(base: number): this {
-      this.$base = checkFit(name, size, this.$view, base);
+      if (!(base >= 0 && base + size <= this.$view.byteLength)) outside(name, this.$view, base);
+      this.$base = base;
       this.$parts = null;
       return this;
     }
@@ -33,22 +41,15 @@ export function accessorClass<F extends Fields>(
   ) => Accessor<F>;
 }
 
-function checkFit(name: string, size: number, view: DataView, base: number): number {
-  if (!(base >= 0 && base + size <= view.byteLength))
-    throw new RangeError(`struct ${name} at ${base}: outside the ${view.byteLength} bytes of its view`);
-  return base;
+function outside(name: string, view: DataView, base: number): never {
+  throw new RangeError(`struct ${name} at ${base}: outside the ${view.byteLength} bytes of its view`);
 }
 
-/** The instance: where to look, and lazily the accessors of nested parts. */
-class Base {
+/** The instance: where to look, and the accessors of parts that were asked for. */
+interface Base {
   $view: DataView;
   $base: number;
-  $parts: Map<string, unknown> | null = null;
-
-  constructor(view: DataView, base: number) {
-    this.$view = view;
-    this.$base = base;
-  }
+  $parts: Map<string, unknown> | null;
 }
 
 type Get<T> = (this: Base) => T;
@@ -71,24 +72,26 @@ function define(proto: object, key: string, f: Field): void {
       defineBytes(proto, key, f);
       break;
     case "array":
-      property(proto, key, function () {
-        return elements(this.$view, this.$base + o, f);
-      });
-      break;
     case "struct":
-      property(proto, key, function () {
-        this.$parts ??= new Map();
-        let part = this.$parts.get(key);
-        if (part === undefined) {
-          part = (f.element as Struct<Fields>).at(this.$view, this.$base + o);
-          this.$parts.set(key, part);
-        }
-        return part;
-      });
+      definePart(proto, key, f);
       break;
     default:
       defineNarrow(proto, key, f.kind, o);
   }
+}
+
+/** Nested structures and arrays are objects of their own, made when first asked for and kept until the accessor moves. */
+function definePart(proto: object, key: string, f: Field): void {
+  property(proto, key, function () {
+    this.$parts ??= new Map();
+    let part = this.$parts.get(key);
+    if (part === undefined) {
+      const at = this.$base + f.offset;
+      part = f.kind === "array" ? elements(this.$view, at, f) : (f.element as Struct<Fields>).at(this.$view, at);
+      this.$parts.set(key, part);
+    }
+    return part;
+  });
 }
 
 /** One function for each kind, so that each property's call into the DataView is a fixed one. */

@@ -4,7 +4,7 @@
 // field is marked [XEN], [GUEST]. Left out: VGA console information, 32-bit forms, tmem and xenoprof.
 
 import { ArchSharedInfo, ArchVcpuInfo } from "./arch_x86.ts";
-import { array, bytes, chars, i8, nested, overlay, struct, u8, u16, u32, u64 } from "./struct.ts";
+import { array, bytes, chars, i8, nested, overlay, struct, u8, u32, u64 } from "./struct.ts";
 
 // Hypercall numbers: RAX, or the entry of the hypercall page times 32.
 export const __HYPERVISOR_set_trap_table = 0;
@@ -254,6 +254,3 @@ export const XenctlBitmap = struct("xenctl_bitmap", 16, {
   bitmap: u64(0), // address
   nr_bits: u32(8),
 });
-
-/** struct domid_t as an element of its own, for arguments that are one domain id. */
-export const DomIdArg = struct("xen_domid_arg", 2, { domid: u16(0) });

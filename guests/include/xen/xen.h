@@ -305,12 +305,6 @@ _Static_assert(offsetof(struct xenctl_bitmap, bitmap) == 0, "xenctl_bitmap.bitma
 _Static_assert(offsetof(struct xenctl_bitmap, nr_bits) == 8, "xenctl_bitmap.nr_bits");
 _Static_assert(sizeof(struct xenctl_bitmap) == 16, "xenctl_bitmap");
 
-struct xen_domid_arg {
-  uint16_t domid;
-};
-_Static_assert(offsetof(struct xen_domid_arg, domid) == 0, "xen_domid_arg.domid");
-_Static_assert(sizeof(struct xen_domid_arg) == 2, "xen_domid_arg");
-
 #endif /* __ASSEMBLER__ */
 
 #endif /* XENOLITH_XEN_H */

@@ -13,7 +13,7 @@ const present = existsSync("/usr/include/xen/xen.h") && spawnSync("gcc", ["--ver
 /** Declarations that have no counterpart in 4.17's headers, each with the reason. */
 const OURS = new Set([
   // Members and structures that exist in prose or as plain typedefs only.
-  ...["xen_domid_arg", "xen_domain_handle", "xen_guest_handle_uuid", "xen_e820entry", "xen_sring", "xen_build_id"],
+  ...["xen_domain_handle", "xen_guest_handle_uuid", "xen_e820entry", "xen_sring", "xen_build_id"],
   // Xen 3.0's BVT parameters, which are longer than any scheduler's of 4.17: they widen the argument of scheduler_op.
   ...["sizeof xen_domctl_scheduler_op", "size xen_domctl.u.scheduler_op"],
   ...["bvt_adjdom", "bvt_ctl", "XEN_SCHEDULER_BVT", "xen_domctl_scheduler_op.bvt", "xen_sysctl_scheduler_op.sched_bvt"],
