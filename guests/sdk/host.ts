@@ -202,7 +202,11 @@ export class HostFile {
     return data;
   }
 
-  /** Reads straight into machine memory, up to 256 segments; returns the bytes read, fewer only at the end of the file. */
+  /**
+   * Reads straight into machine memory, up to 256 segments; returns the bytes read, fewer only at the end of the file.
+   * The processor doesn't see such writes: for frames that another domain may be executing, take a writable view of their
+   * mapping afterwards, which drops what was decoded from them.
+   */
   *readInto(position: number, segments: readonly Segment[]): Task<number> {
     const status = yield* this.#host.scatter(DeviceOp.FileRead, segments, { handle: this.#handle, position });
     if (status < 0) throw new HostError(this.path, status);
