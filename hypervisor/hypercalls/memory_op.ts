@@ -9,6 +9,7 @@ import {
   XEN_EINVAL,
   XEN_ENOMEM,
   XEN_ENOSYS,
+  XEN_EOPNOTSUPP,
   XEN_EPERM,
   XEN_ESRCH,
 } from "../../shared/abi/errno.ts";
@@ -18,9 +19,12 @@ import {
   XENMAPSPACE_gmfn_foreign,
   XENMEM_add_to_physmap,
   XENMEM_add_to_physmap_batch,
+  XENMEM_claim_pages,
   XENMEM_current_reservation,
   XENMEM_decrease_reservation,
   XENMEM_exchange,
+  XENMEM_get_pod_target,
+  XENMEM_get_vnumainfo,
   XENMEM_increase_reservation,
   XENMEM_machine_memory_map,
   XENMEM_machphys_mapping,
@@ -32,6 +36,7 @@ import {
   XENMEM_populate_physmap,
   XENMEM_remove_from_physmap,
   XENMEM_set_memory_map,
+  XENMEM_set_pod_target,
   XenAddToPhysmap,
   XenAddToPhysmapBatch,
   XenForeignMemoryMap,
@@ -41,6 +46,7 @@ import {
   XenMemoryExchange,
   XenMemoryMap,
   XenMemoryReservation,
+  XenPodTarget,
   XenRemoveFromPhysmap,
 } from "../../shared/abi/memory.ts";
 import { DOMID_SELF, SharedInfo } from "../../shared/abi/xen.ts";
@@ -98,6 +104,13 @@ export const memoryOp: Handler = (hv, vcpu, a) => {
       return machphysMapping(hv, vcpu, a.va(1));
     case XENMEM_machphys_mfn_list:
       return machphysMfnList(hv, vcpu, a.va(1));
+    case XENMEM_claim_pages:
+      return done ? -XEN_EINVAL : claim(hv, vcpu, a.va(1));
+    case XENMEM_set_pod_target:
+    case XENMEM_get_pod_target:
+      return hvmOnly(hv, vcpu, a.va(1));
+    case XENMEM_get_vnumainfo:
+      return done ? -XEN_EINVAL : vnumaInfo(hv, vcpu, a.va(1));
     default:
       return -XEN_ENOSYS;
   }
@@ -267,6 +280,32 @@ function physmap(hv: Hypervisor, vcpu: Vcpu, va: Va | -1, command: number): numb
   if (command === XENMEM_add_to_physmap && foreign) return -XEN_ENOSYS;
   return named(hv, vcpu, hv.scratch.getUint16(0, true)) ? -XEN_EACCES : -XEN_ESRCH;
 }
+
+/** Claims are left out: a privileged caller is told so, once its arguments are found good. */
+function claim(hv: Hypervisor, vcpu: Vcpu, va: Va | -1): number {
+  if (!hv.access.read(vcpu, va, hv.scratchBytes, 0, XenMemoryReservation.size)) return -XEN_EFAULT;
+  const r = XenMemoryReservation.at(hv.scratch);
+  if ((r.extent_start_lo | r.extent_start_hi | r.extent_order | r.mem_flags) !== 0) return -XEN_EINVAL;
+  if (!hv.find(r.domid)) return -XEN_EINVAL;
+  return vcpu.domain.privileged ? -XEN_ENOSYS : -XEN_EPERM;
+}
+
+/** Populate-on-demand targets: no domain here has one. */
+function hvmOnly(hv: Hypervisor, vcpu: Vcpu, va: Va | -1): number {
+  if (!hv.access.read(vcpu, va, hv.scratchBytes, 0, XenPodTarget.size)) return -XEN_EFAULT;
+  return named(hv, vcpu, XenPodTarget.at(hv.scratch).domid) ? -XEN_EINVAL : -XEN_ESRCH;
+}
+
+/** No domain has virtual NUMA nodes. struct xen_vnuma_topology_info: u16 domid, u16 pad, then counts and addresses. */
+function vnumaInfo(hv: Hypervisor, vcpu: Vcpu, va: Va | -1): number {
+  if (!hv.access.read(vcpu, va, hv.scratchBytes, 0, VNUMA_TOPOLOGY_BYTES)) return -XEN_EFAULT;
+  if (hv.scratch.getUint16(2, true) !== 0) return -XEN_EINVAL;
+  const domain = named(hv, vcpu, hv.scratch.getUint16(0, true));
+  if (!domain) return -XEN_ESRCH;
+  return mayManage(vcpu, domain) ? -XEN_EOPNOTSUPP : -XEN_EPERM;
+}
+
+const VNUMA_TOPOLOGY_BYTES = 40;
 
 function setMemoryMap(hv: Hypervisor, vcpu: Vcpu, va: Va | -1): number {
   if (!hv.access.read(vcpu, va, hv.scratchBytes, 0, XenForeignMemoryMap.size)) return -XEN_EFAULT;

@@ -3,6 +3,7 @@
 // done is written out. Rules are memory/mmu.ts; who may name whose frames, and error numbers, are those of Xen 4.17.
 
 import { XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS, XEN_EPERM, XEN_ESRCH } from "../../shared/abi/errno.ts";
+import type { Of } from "../../shared/abi/struct.ts";
 import {
   MMU_MACHPHYS_UPDATE,
   MMU_PT_UPDATE_NO_TRANSLATE,
@@ -40,13 +41,14 @@ export const mmuUpdate: Handler = (hv, vcpu, a) => {
   const pages = pageOwner(hv, vcpu, foreign & 0xffff);
   if (pages === NO_OWNER) return -XEN_ESRCH;
 
+  const request = MmuUpdate.at(hv.scratch);
   let error = 0;
   let i = 0;
   for (; i < count && error === 0; i++) {
     if (i > 0 && i % PREEMPT_ENTRIES === 0 && hv.preemptCheck()) break;
     const va = (start + i * MmuUpdate.size) as Va;
     if (!hv.access.read(vcpu, va, hv.scratchBytes, 0, MmuUpdate.size)) error = -XEN_EFAULT;
-    else error = update(hv, vcpu, tables, pages);
+    else error = update(hv, vcpu, request, tables, pages);
     hv.charge(REQUEST_NS + hv.mm.types.work * ENTRY_NS);
     hv.mm.types.work = 0;
   }
@@ -78,9 +80,8 @@ export function finishBatch(
   return CONTINUE;
 }
 
-/** One request, in scratch. */
-function update(hv: Hypervisor, vcpu: Vcpu, tables: DomId, pages: DomId): number {
-  const request = MmuUpdate.at(hv.scratch);
+/** One request, copied out of guest memory. */
+function update(hv: Hypervisor, vcpu: Vcpu, request: Of<typeof MmuUpdate>, tables: DomId, pages: DomId): number {
   const ptrLo = request.ptr_lo;
   const command = ptrLo & 7;
   const mfn = request.ptr_hi === 0 ? ptrLo >>> 12 : -1;

@@ -68,7 +68,7 @@ export class FrameTable {
   readonly #tlb: Tlb;
   readonly #next: Uint32Array;
   readonly #prev: Uint32Array;
-  readonly #memories = new Map<DomId, DomainMemory>();
+  readonly #memories: (DomainMemory | undefined)[] = [];
   /** Freed frames, most recent first; from `#untouched` up frames were never handed out. */
   #freeHead = NONE;
   #freed = 0;
@@ -112,13 +112,12 @@ export class FrameTable {
 
   /** The memory of a domain that still owns frames, dead ones included. */
   memoryOf(id: DomId): DomainMemory | undefined {
-    return this.#memories.get(id);
+    return this.#memories[id];
   }
 
   /** Called by DomainMemory's constructor and when its last frame is gone. */
   register(id: DomId, memory: DomainMemory | undefined): void {
-    if (memory) this.#memories.set(id, memory);
-    else this.#memories.delete(id);
+    this.#memories[id] = memory;
   }
 
   /** A device's registers or queues in reserved memory: privileged domains may map these frames as DOMID_IO. */
@@ -253,7 +252,7 @@ export class FrameTable {
   #lastReference(mfn: Mfn): void {
     if (this.typeCount[mfn] !== 0 && !(this.flags[mfn] & PageFlag.Shared))
       throw new Error(`frame ${mfn} freed while its type is in use`);
-    const memory = this.#memories.get(this.owner[mfn] as DomId);
+    const memory = this.#memories[this.owner[mfn]];
     if (!memory) throw new Error(`frame ${mfn} has no owner`);
     this.#tlb.retire(mfn);
     if (this.flags[mfn] & PageFlag.Shared) {

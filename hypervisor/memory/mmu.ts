@@ -9,7 +9,7 @@ import type { Domain } from "../domain.ts";
 import { CpuLayout } from "../machine/cpu_state.ts";
 import { FRAME_SIZE, type MachineMemory } from "../machine/memory.ts";
 import type { Tlb } from "../machine/processor.ts";
-import { Pte, pteMfn, tableIndex } from "../machine/pte.ts";
+import { Pte, pteMfn } from "../machine/pte.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { DirectStores, type Stepper } from "./direct_store.ts";
 import { adjustHi, adjustLo, l1FlagsOk, onlyHarmlessChange, tableFlagsOk } from "./entries.ts";
@@ -105,15 +105,18 @@ export class MemoryManagement {
     if (va === -1 || !addressOk(va)) return -1;
     let table = vcpu.guestTable;
     if (table === 0) return -1;
+    const top = Math.floor(va / 1073741824); // Address bits 30 to 47: the indexes at levels 4 and 3.
+    const low = (va % 1073741824) >>> 12; // Bits 12 to 29: levels 2 and 1.
     for (let level = 4; level > 1; level--) {
-      const word = table * 1024 + tableIndex(va, level) * 2;
+      const index = level === 4 ? top >>> 9 : level === 3 ? top & 511 : low >>> 9;
+      const word = table * 1024 + index * 2;
       const mfn = pteMfn(this.#u32[word], this.#u32[word + 1]);
       if (!(this.#u32[word] & Pte.P) || this.#u32[word] & Pte.PSE || mfn === -1) return -1;
       table = mfn;
     }
     // A linear mapping leads to a table of another level.
     if (this.tableLevel(table) !== 1) return -1;
-    return table * 1024 + tableIndex(va, 1) * 2;
+    return table * 1024 + (low & 511) * 2;
   }
 
   // Whole tables

@@ -13,9 +13,6 @@ import { Dom0Machine } from "../harness/dom0.ts";
 const DIFFERENT: Record<string, string> = {
   "smoke: invd: vector 13, error 0x0":
     "privileged by the processor manual; QEMU's TCG, under which it was recorded, lets it be",
-  "smoke: get_pod_target: -38": "populate-on-demand is left out (real: -22)",
-  "smoke: claim_pages: -38": "claims are left out (real: -22)",
-  "smoke: get_vnumainfo from nowhere: -38": "vNUMA is left out (real: -14)",
 };
 
 /** Runs a guest to its end; what it printed. */

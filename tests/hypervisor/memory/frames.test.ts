@@ -200,7 +200,8 @@ describe("memory_op", () => {
     expect(f.call(a, memoryOp, XENMEM_machphys_mfn_list, va)).toBe(0);
     expect(view.getUint32(16, true)).toBe(1);
     expect(view.getUint32(512, true)).toBe(f.frames.m2p.firstFrame);
-    expect(f.call(a, memoryOp, XENMEM_claim_pages, va)).toBe(-XEN_ENOSYS);
+    expect(f.call(a, memoryOp, XENMEM_claim_pages, va)).toBe(-XEN_EINVAL);
+    expect(f.call(a, memoryOp, 18, va)).toBe(-XEN_ENOSYS);
     expect(f.call(a, memoryOp, XENMEM_add_to_physmap, va)).toBe(-XEN_ESRCH);
     view.setUint16(0, DOMID_SELF, true);
     expect(f.call(a, memoryOp, XENMEM_add_to_physmap, va)).toBe(-XEN_EACCES);
