@@ -1,9 +1,11 @@
 // The hypercalls as methods: arguments are put into the arena, errors are thrown as XenError. Everything in the SDK goes
 // through here. `hypercall` is the bare call for what has no method.
 
+import { XEN_DOMCTL_INTERFACE_VERSION, XenDomctl } from "../../shared/abi/domctl.ts";
 import * as errno from "../../shared/abi/errno.ts";
 import { SCHEDOP_block, SCHEDOP_shutdown, SCHEDOP_yield, SchedShutdown } from "../../shared/abi/sched.ts";
 import type { Accessor, Fields, Struct } from "../../shared/abi/struct.ts";
+import { XEN_SYSCTL_INTERFACE_VERSION, XenSysctl } from "../../shared/abi/sysctl.ts";
 import {
   __HYPERVISOR_console_io,
   __HYPERVISOR_domctl,
@@ -58,13 +60,9 @@ export interface MmuUpdateEntry {
   readonly val: number;
 }
 
-/** The head of struct xen_domctl and xen_sysctl: the union `u` begins at these offsets. */
+/** Where the union `u` begins in struct xen_domctl and struct xen_sysctl. */
 const DOMCTL_U = 16;
-const DOMCTL_SIZE = 144;
 const SYSCTL_U = 8;
-const SYSCTL_SIZE = 136;
-export const DOMCTL_INTERFACE_VERSION = 0x15;
-export const SYSCTL_INTERFACE_VERSION = 0x15;
 
 export class Xen {
   readonly #cpu: KernelCpu;
@@ -171,11 +169,11 @@ export class Xen {
     read?: (u: DataView, domain: DomId, result: number) => T,
   ): T {
     return this.arena.use((a) => {
-      const buffer = a.alloc(DOMCTL_SIZE);
+      const buffer = a.alloc(XenDomctl.size);
       buffer.view.setUint32(0, cmd, true);
-      buffer.view.setUint32(4, DOMCTL_INTERFACE_VERSION, true);
+      buffer.view.setUint32(4, XEN_DOMCTL_INTERFACE_VERSION, true);
       buffer.view.setUint16(8, domain, true);
-      const u = new DataView(buffer.bytes.buffer, buffer.bytes.byteOffset + DOMCTL_U, DOMCTL_SIZE - DOMCTL_U);
+      const u = new DataView(buffer.bytes.buffer, buffer.bytes.byteOffset + DOMCTL_U, XenDomctl.size - DOMCTL_U);
       fill?.(u);
       const result = this.call(`domctl ${cmd}`, __HYPERVISOR_domctl, buffer.va);
       return read?.(u, buffer.view.getUint16(8, true) as DomId, result) as T;
@@ -185,10 +183,10 @@ export class Xen {
   /** sysctl `cmd`: as domctl. */
   sysctl<T = void>(cmd: number, fill?: (u: DataView) => void, read?: (u: DataView, result: number) => T): T {
     return this.arena.use((a) => {
-      const buffer = a.alloc(SYSCTL_SIZE);
+      const buffer = a.alloc(XenSysctl.size);
       buffer.view.setUint32(0, cmd, true);
-      buffer.view.setUint32(4, SYSCTL_INTERFACE_VERSION, true);
-      const u = new DataView(buffer.bytes.buffer, buffer.bytes.byteOffset + SYSCTL_U, SYSCTL_SIZE - SYSCTL_U);
+      buffer.view.setUint32(4, XEN_SYSCTL_INTERFACE_VERSION, true);
+      const u = new DataView(buffer.bytes.buffer, buffer.bytes.byteOffset + SYSCTL_U, XenSysctl.size - SYSCTL_U);
       fill?.(u);
       const result = this.call(`sysctl ${cmd}`, __HYPERVISOR_sysctl, buffer.va);
       return read?.(u, result) as T;
