@@ -133,7 +133,8 @@ const GENERAL = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"];
 /** Logs why a domain is crashed, and the registers of the vcpu that runs. */
 export function reportState(hv: Hypervisor, domain: Domain, reason: string): void {
   const vcpu = hv.current?.domain === domain ? hv.current : undefined;
-  const log = (line: string): void => hv.log.guestLine(line);
+  // A domain crashes once, so these lines need no limit, and no other guest's noise can hide them.
+  const log = (line: string): void => hv.log.line(line);
   log(`Domain ${domain.id}${vcpu === undefined ? "" : ` (vcpu#${vcpu.id})`} crashed: ${reason}`);
   if (vcpu === undefined) return;
   const cpu = vcpu.cpu;

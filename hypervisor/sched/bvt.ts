@@ -132,11 +132,6 @@ export class Bvt implements Scheduler {
     this.#state(vcpu).yielded = true;
   }
 
-  preempts(woken: Vcpu, running: Vcpu, ranNs: number, now: number): boolean {
-    const params = this.#params.get(running.domain.id)!;
-    return this.#evt(woken, now) < this.#evt(running, now) + (ranNs / MCU_NS) * params.mcuAdvance;
-  }
-
   pick(now: number): Vcpu | undefined {
     let best: Vcpu | undefined;
     let bestEvt = Number.POSITIVE_INFINITY;

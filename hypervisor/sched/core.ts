@@ -57,19 +57,15 @@ export class SchedCore {
     if (runnable !== vcpu.queued) {
       vcpu.queued = runnable;
       const now = this.#hv.time.now();
-      if (runnable) this.#woken(vcpu, now);
-      else this.policy.sleep(vcpu);
+      if (runnable) {
+        this.policy.wake(vcpu, now);
+        // Choosing anew lets it go first if it should, and else cuts the running one's slice to what is left beside it.
+        this.reschedule = true;
+      } else this.policy.sleep(vcpu);
     }
     if (vcpu === this.running) {
       if (!runnable) this.reschedule = true;
     } else this.#setRunstate(vcpu, this.#restState(vcpu));
-  }
-
-  #woken(vcpu: Vcpu, now: number): void {
-    this.policy.wake(vcpu, now);
-    if (this.running === undefined) this.reschedule = true;
-    else if (this.running !== vcpu && this.policy.preempts(vcpu, this.running, now - this.#chargedUntil, now))
-      this.reschedule = true;
   }
 
   #restState(vcpu: Vcpu): number {

@@ -1,4 +1,4 @@
-// What a scheduling policy is asked: which runnable vcpu next, for how long, and whether a woken one goes first. core.ts
+// What a scheduling policy is asked: which runnable vcpu next, and for how long. core.ts
 // does all the rest (states, runstates, accounting), so that a second policy is one more file beside bvt.ts.
 
 import type { Domain } from "../domain.ts";
@@ -21,8 +21,6 @@ export interface Scheduler {
   charge(vcpu: Vcpu, ns: number, now: number): void;
   /** The vcpu gives its turn away: the next pick prefers any other. */
   yield(vcpu: Vcpu): void;
-  /** Does `woken` go before `running`, which has run for `ranNs` that charge() hasn't seen yet? */
-  preempts(woken: Vcpu, running: Vcpu, ranNs: number, now: number): boolean;
   /** The vcpu to run next, undefined when none is runnable. */
   pick(now: number): Vcpu | undefined;
 }
