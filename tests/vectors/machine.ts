@@ -8,10 +8,12 @@ import { Pte, pteLo, tableIndex } from "../../hypervisor/machine/pte.ts";
 import { PageWalker } from "../../hypervisor/machine/walk.ts";
 import { X86Processor } from "../../hypervisor/machine/x86/index.ts";
 import type { Mfn, Va } from "../../shared/brand.ts";
-import { DATA_SIZE, FIXED_FLAGS, FLAGS, FX_SIZE, Place, type Vector } from "./format.ts";
+import { DATA_SIZE, FIXED_FLAGS, FLAGS, FX_SIZE, Place, stateOf, type Vector } from "./format.ts";
 
 /** More runs than the longest repeated string instruction of a vector can need. */
 const MAX_RUNS = 4000;
+const LOOP_BUDGET = 100_000;
+const HLT = 0xf4;
 
 export class VectorMachine {
   readonly memory = new MachineMemory(allocateMemory(64));
@@ -22,6 +24,7 @@ export class VectorMachine {
   readonly #code: Mfn;
   readonly #data: Mfn;
   #next: number;
+  #exit: Exit = Exit.Budget;
 
   constructor() {
     const memory = this.memory;
@@ -45,8 +48,12 @@ export class VectorMachine {
     this.cpu.setBig(Reg.GS_BASE, BigInt(Place.gsBase));
   }
 
-  /** Runs a vector. Returns how the outcome differs from it, a line each: none when all is well. */
-  run(vector: Vector): string[] {
+  /**
+   * Runs a vector. Returns how the outcome differs from it, a line each: none when all is well. One instruction alone is
+   * run by a function of its own; `inLoop` gives a large budget and a hlt behind it instead, so that the interpreter's loop
+   * runs it if it has a handler for it.
+   */
+  run(vector: Vector, inLoop = false): string[] {
     const { memory, cpu } = this;
     const { before } = vector;
     this.log = [];
@@ -56,14 +63,34 @@ export class VectorMachine {
     memory.u8.set(before.data, this.#data * FRAME_SIZE);
     memory.u8.set(before.fx, cpu.address + CpuLayout.fxsave);
     memory.frame(this.#code).fill(0xcc);
-    memory.u8.set(vector.code, this.#code * FRAME_SIZE + Place.rip - Place.code);
+    const at = this.#code * FRAME_SIZE + Place.rip - Place.code;
+    memory.u8.set(vector.code, at);
+    if (inLoop) memory.u8[at + vector.code.length] = HLT;
     this.processor.tlb.dropCode(this.#code);
 
-    let exit: Exit = this.processor.run(cpu, 1);
+    let exit: Exit = this.processor.run(cpu, inLoop ? LOOP_BUDGET : 1);
+    if (inLoop && exit === Exit.Privileged && cpu.num(Reg.RIP) === Place.rip + vector.code.length) exit = Exit.Budget;
     for (let i = 0; exit === Exit.Budget && cpu.num(Reg.RIP) === Place.rip && i < MAX_RUNS; i++) {
       exit = this.processor.run(cpu, 1);
     }
+    this.#exit = exit;
     return this.#compare(vector, exit);
+  }
+
+  /**
+   * Runs one instruction with all registers leading into the data. Returns why it can't be run (#UD, or an error of our
+   * own), or undefined: a fault of any other kind is an answer too.
+   */
+  probe(code: Uint8Array): string | undefined {
+    const before = stateOf(1);
+    before.regs.fill(BigInt(Place.middle));
+    const vector: Vector = { code, before, after: before, ip: 0n, undefinedFlags: 0 };
+    try {
+      this.run(vector);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return this.#exit === Exit.Exception && this.cpu.field(CpuLayout.vector) === 6 ? "#UD" : undefined;
   }
 
   #compare({ before, after, ip, undefinedFlags, trap }: Vector, exit: Exit): string[] {
