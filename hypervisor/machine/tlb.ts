@@ -40,6 +40,8 @@ export class SoftTlb implements Tlb {
   readonly #code: number;
   #asids = new Map<number, number>();
   #nextAsid = 1;
+  #lastTable = -1;
+  #lastAsid = 0;
   /**
    * Where each frame may be in the data cache: bits 0-11 and 12-23 the slots of up to two entries, bits 24-25 how
    * many, 3 for more than two. It may name entries that are gone, never miss one that is there.
@@ -59,6 +61,13 @@ export class SoftTlb implements Tlb {
 
   /** The number that stands for this table now, 1 to 4095. */
   asid(cr3: Mfn): number {
+    if (cr3 === this.#lastTable) return this.#lastAsid;
+    this.#lastAsid = this.#find(cr3);
+    this.#lastTable = cr3;
+    return this.#lastAsid;
+  }
+
+  #find(cr3: Mfn): number {
     const known = this.#asids.get(cr3);
     if (known !== undefined) return known;
     if (this.#nextAsid === ASIDS) this.#reset();
@@ -127,10 +136,12 @@ export class SoftTlb implements Tlb {
 
   flushAll(): void {
     this.#asids.clear();
+    this.#lastTable = -1;
   }
 
   flushTable(cr3: Mfn): void {
     this.#asids.delete(cr3);
+    if (cr3 === this.#lastTable) this.#lastTable = -1;
   }
 
   flushPage(va: Va): void {

@@ -46,6 +46,10 @@ class HelperBuilder extends InterpreterBuilder {
   state(size: 8 | 16 | 32 | 64, offset: number): Val {
     return this.stateLoad(size, offset);
   }
+  /** Two neighbouring words of the state block: the vector and the error code lie alike here and in CpuLayout. */
+  stateValue(offset: number): Val {
+    return this.stateLoad(64, offset);
+  }
   give(value: Val): void {
     this.emitVal(value);
   }
@@ -66,7 +70,11 @@ class HelperBuilder extends InterpreterBuilder {
 }
 
 /** Emits the helpers, exported by the names that the modules of instruction functions import. */
-export function emitHelpers(module: ModuleBuilder, a: Addresses, imports: BaseImports): void {
+export function emitHelpers(
+  module: ModuleBuilder,
+  a: Addresses,
+  imports: BaseImports,
+): { enter: number; leave: number } {
   const fn = (
     name: string,
     params: readonly ValType[],
@@ -183,16 +191,17 @@ export function emitHelpers(module: ModuleBuilder, a: Addresses, imports: BaseIm
   });
 
   const cpu = (b: HelperBuilder): Val => b.param(0, I32);
-  const moved = [...Array(16).keys(), Reg.FS_BASE, Reg.GS_BASE];
-  fn("enter", [I32], [], (b) => {
+  const moved = [...Array(16).keys(), Reg.RIP, Reg.FS_BASE, Reg.GS_BASE, Reg.CR2];
+  const enter = fn("enter", [I32], [], (b) => {
     for (const reg of moved) b.setSlot(reg, b.peek(64, cpu(b), CpuLayout.registers + reg * 8));
     b.emitVoidCall(setFlags, b.peek(32, cpu(b), Reg.RFLAGS * 8), b.i32(0x244500));
     b.poke(32, b.i32(0), a.state + State.ts, b.peek(32, cpu(b), CpuLayout.ts));
     b.poke(32, b.i32(0), a.state + State.fxsave, b.add(cpu(b), b.i32(CpuLayout.fxsave)));
   });
-  fn("leave", [I32], [], (b) => {
+  const leave = fn("leave", [I32], [], (b) => {
     for (const reg of moved) b.poke(64, cpu(b), CpuLayout.registers + reg * 8, b.slot(reg));
-    b.poke(64, cpu(b), Reg.RIP * 8, b.slot(Reg.RIP));
     b.poke(64, cpu(b), Reg.RFLAGS * 8, b.zext(b.call(getFlags)));
+    b.poke(64, cpu(b), CpuLayout.vector, b.stateValue(State.vector));
   });
+  return { enter, leave };
 }

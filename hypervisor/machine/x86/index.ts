@@ -30,6 +30,7 @@ const MIB = 1 << 20;
 
 interface BaseExports {
   run(pc: number, acc: number): number;
+  cycle(cpu: number, budget: number): number;
   step(pc: number): number;
   enter(cpu: number): void;
   leave(cpu: number): void;
@@ -121,9 +122,21 @@ export class X86Processor implements Processor {
   }
 
   run(cpu: CpuState, budget: number): Exit {
-    this.#enter(cpu);
+    const cr3 = cpu.field(CpuLayout.cr3) as Mfn;
+    this.#asid = this.#tlb.asid(cr3);
+    this.#mmu.cr3 = cr3;
+    this.#mmu.asid = this.#asid;
+    this.#context.cpu = cpu;
+    this.#set(Slot.ASID, this.#asid, 0);
+    this.retired = 0;
+    const usual = budget > MARGIN / Uop.size && !(cpu.lo(Reg.RFLAGS) & TF) && this.#u32[this.exitFlag >>> 2] === 0;
+    if (usual) {
+      const start = this.#slice(budget);
+      const exit = this.#sliceDone(start, this.#base.cycle(cpu.address, start));
+      if (exit >= 0) return exit as Exit;
+    } else this.#base.enter(cpu.address);
     const exit = this.#run(budget);
-    this.#leave(cpu);
+    this.#base.leave(cpu.address);
     return exit;
   }
 
@@ -142,56 +155,43 @@ export class X86Processor implements Processor {
     return exit;
   }
 
-  #enter(cpu: CpuState): void {
-    const cr3 = cpu.field(CpuLayout.cr3) as Mfn;
-    this.#asid = this.#tlb.asid(cr3);
-    this.#mmu.use(cpu, cr3, this.#asid);
-    this.#context.cpu = cpu;
-    this.#set(Slot.ASID, this.#asid, 0);
-    this.#set(Slot.CR2, cpu.lo(Reg.CR2), cpu.hi(Reg.CR2));
-    this.#set(Reg.RIP, cpu.lo(Reg.RIP), cpu.hi(Reg.RIP));
-    this.#base.enter(cpu.address);
+  /** Bytes of records for the next slice. */
+  #slice(left: number): number {
+    this.#context.retired = this.retired;
+    return (this.#context.budget = Math.min(left, SLICE) * Uop.size);
   }
 
-  #leave(cpu: CpuState): void {
-    this.#base.leave(cpu.address);
-    cpu.set(Reg.CR2, this.#lo(Slot.CR2), this.#hi(Slot.CR2));
-    cpu.setField(CpuLayout.vector, this.#u32[this.#state + State.vector / 4]);
-    cpu.setField(CpuLayout.errorCode, this.#u32[this.#state + State.errorCode / 4]);
+  /** Counts what a slice has executed; the Exit that it ended in, or -1 when it is to go on. */
+  #sliceDone(start: number, code: number): number {
+    this.retired += (start - (this.#u32[this.#state + State.remaining / 4] | 0)) / Uop.size;
+    if (code !== LoopExit.EXIT) return -1;
+    const kind = this.#u32[this.#state + State.exitKind / 4];
+    return kind === INTERNAL_EXIT ? -1 : kind;
   }
 
+  /** Goes on with the registers in the state block, until `budget` instructions are retired or something happens. */
   #run(budget: number): Exit {
     const u32 = this.#u32;
-    const state = this.#state;
-    let left = budget;
-    this.retired = 0;
     for (;;) {
+      const left = budget - this.retired;
       if (left === 0) return Exit.Budget;
       if (u32[this.exitFlag >>> 2] !== 0) {
         u32[this.exitFlag >>> 2] = 0;
         return Exit.Interrupted;
       }
-      this.#context.retired = this.retired;
-      const trap = (u32[state + Slot.OTHER_FLAGS * 2] & TF) !== 0;
+      const trap = (u32[this.#state + Slot.OTHER_FLAGS * 2] & TF) !== 0;
       const pc = this.#resolve();
       if (pc === 0) return Exit.Exception;
+      let exit: number;
       if (trap || left <= MARGIN / Uop.size) {
-        const exit = this.#step(pc);
-        left = budget - this.retired;
-        if (exit >= 0) return exit as Exit;
-        if (trap) return this.#debug();
-        continue;
+        this.#context.retired = this.retired;
+        exit = this.#step(pc);
+        if (exit < 0 && trap) return this.#debug();
+      } else {
+        const start = this.#slice(left);
+        exit = this.#sliceDone(start, this.#base.run(pc, pc + start));
       }
-      const start = Math.min(left, SLICE) * Uop.size;
-      this.#context.budget = start;
-      const code = this.#base.run(pc, pc + start);
-      const done = (start - (u32[state + State.remaining / 4] | 0)) / Uop.size;
-      this.retired += done;
-      left -= done;
-      if (code === LoopExit.EXIT) {
-        const kind = u32[state + State.exitKind / 4];
-        if (kind !== INTERNAL_EXIT) return kind as Exit;
-      }
+      if (exit >= 0) return exit as Exit;
     }
   }
 
@@ -233,6 +233,11 @@ export class X86Processor implements Processor {
       return 0;
     }
     this.#set(Slot.PAGE, (this.#lo(Reg.RIP) & ~4095) >>> 0, this.#hi(Reg.RIP));
+    const map = this.#tlb.findCode(this.#asid, rip);
+    if (map !== 0) {
+      const known = this.#u32[(map >>> 2) + (rip & 4095)];
+      if (known !== 0 && !this.#code.isStraddle(known)) return known;
+    }
     this.#code.prepare();
     const mfn = this.#codeFrame(rip);
     if (mfn === -1) return 0;

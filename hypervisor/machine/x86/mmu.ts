@@ -54,12 +54,6 @@ export class X86Mmu implements GuestPort {
     this.#badAddressVector = badAddressVector;
   }
 
-  use(cpu: CpuState, cr3: Mfn, asid: number): void {
-    this.cr3 = cr3;
-    this.asid = asid;
-    void cpu;
-  }
-
   /**
    * Host address of a byte, its page entered into the TLB; or 0, the fault noted. `bytes` are to be accessed, as far as
    * they are in its page: what was decoded from them is dropped if they are to be written.
