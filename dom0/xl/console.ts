@@ -18,6 +18,8 @@ const OPTIONS = {
 } as const;
 
 const DEFAULT_TIMEOUT_S = 10;
+const LF = 10;
+const CR = 13;
 
 export const console: Command = {
   name: "console",
@@ -54,7 +56,9 @@ export const console: Command = {
         if (step === "send") yield* dialogue.send(value);
         else yield* dialogue.expect(value);
     } finally {
-      viewer.close(dialogue.rest);
+      const rest = dialogue.end();
+      viewer.close(rest);
+      yield* dialogue.endLine();
     }
     return 0;
   },
@@ -65,6 +69,8 @@ class Dialogue {
   readonly #viewer: ConsoleViewer;
   readonly #timeoutS: number;
   readonly #expecter = new Expecter();
+  /** The last byte shown. */
+  #last = LF;
 
   constructor(context: XlContext, viewer: ConsoleViewer, timeoutS: number) {
     this.#context = context;
@@ -89,7 +95,7 @@ class Dialogue {
     for (;;) {
       // What comes after the match is for the next step, or the next viewer.
       const { matched, show } = this.#expecter.step(regex);
-      if (show.length > 0) yield* this.#context.io.write(show);
+      yield* this.#show(show);
       if (matched) return;
       const output = yield* this.#viewer.read(deadline - clock.systemTimeNs());
       if (output !== undefined) this.#expecter.add(output);
@@ -100,7 +106,21 @@ class Dialogue {
     }
   }
 
-  get rest(): Uint8Array {
-    return this.#expecter.rest;
+  /** Takes the end of the line that the last match is on, as far as it has come; returns what was not shown. */
+  end(): Uint8Array {
+    const { rest } = this.#expecter;
+    const lineEnd = rest[0] === CR && rest[1] === LF ? 2 : rest[0] === LF ? 1 : 0;
+    return rest.slice(lineEnd);
+  }
+
+  /** Ends the line that is shown, so that what comes next begins its own. */
+  *endLine(): Task {
+    if (this.#last !== LF) yield* this.#context.io.write("\n");
+  }
+
+  *#show(bytes: Uint8Array): Task {
+    if (bytes.length === 0) return;
+    this.#last = bytes[bytes.length - 1];
+    yield* this.#context.io.write(bytes);
   }
 }

@@ -1,0 +1,123 @@
+// A person's mistakes and images that can't be booted: each gets one clear line and a status that isn't 0, and the machine
+// goes on.
+
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { BASIC_NOTES, buildElf, join, kernelElf, note } from "../dom0/toolstack/elf_builder.ts";
+import { script } from "./session.ts";
+
+const hello = readFileSync("guests/hello/hello.elf");
+const page = { paddr: 0n, data: new Uint8Array(4096) };
+const notes = { type: 4, data: BASIC_NOTES, memSize: 0n };
+const cfg = (kernel: string, more = ""): string => `name = "bad"\nkernel = "${kernel}"\nmemory = 8\n${more}`;
+
+const CASES: [string, string, string | Uint8Array | undefined, string][] = [
+  ["no such kernel", cfg("nowhere.elf"), undefined, "kernel nowhere.elf: No such file or directory"],
+  ["not an ELF", cfg("k"), "#!/bin/sh\n", "kernel k: is not a kernel image: neither an ELF file"],
+  ["an empty file", cfg("k"), "", "kernel k: is not a kernel image"],
+  ["a 32-bit ELF", cfg("k"), kernelElf({ class: 1 }), "kernel k: is a 32-bit ELF file; only 64-bit kernels run here"],
+  [
+    "no Xen notes",
+    cfg("k"),
+    buildElf({ segments: [page] }),
+    "kernel k: has no Xen notes, so it is not a kernel for Xen PV",
+  ],
+  ["truncated", cfg("k"), hello.subarray(0, 3000), "kernel k: is truncated"],
+  [
+    "segments that overlap",
+    cfg("k"),
+    buildElf({ segments: [page, { ...page, paddr: 100n }, notes] }),
+    "kernel k: segments overlap",
+  ],
+  [
+    "a segment outside memory",
+    cfg("k"),
+    buildElf({ segments: [{ ...page, paddr: 1n << 50n }, notes] }),
+    "kernel k: has a segment outside memory",
+  ],
+  [
+    "memory too small for the image",
+    cfg("k"),
+    kernelElf({ segments: [{ ...page, memSize: 1n << 25n }, notes], entry: 0n }),
+    "kernel k: needs at least 32 MiB of memory; the domain has 8 MiB",
+  ],
+  [
+    "a hypercall page outside",
+    cfg("k"),
+    kernelElf({}, join(BASIC_NOTES, note(2, 0n))),
+    "kernel k: has its hypercall page 0x0 outside the image",
+  ],
+  ["a syntax error", 'name = "bad\n', undefined, "bad.cfg:1:8: string has no closing quote"],
+  ["no name", 'kernel = "k"', undefined, "bad.cfg: Domain name must be specified"],
+  ["a disk", cfg("k", 'disk = [ "x" ]'), undefined, 'bad.cfg:4:8: "disk" is not supported yet'],
+  ["more memory than is free", cfg("k", "memory = 2000"), hello, "not enough free memory: bad needs 2000 MiB"],
+  ["no ramdisk", cfg("k", 'ramdisk = "nowhere"'), hello, "ramdisk nowhere: No such file or directory"],
+];
+
+describe("xl create", () => {
+  it.each(CASES)("of %s says so in one line", (_, config, kernel, message) => {
+    const files: [string, string | Uint8Array][] = [["bad.cfg", config]];
+    if (kernel !== undefined) files.push(["k", kernel]);
+    const { status, output, session } = script(
+      ["xl info free_memory", "xl create bad.cfg", "xl info free_memory", "xl list", "xenstore-ls /vm"],
+      { files, memoryMiB: 64 },
+    );
+    const lines = output.trimEnd().split("\n");
+    expect(lines[2]).toContain(message);
+    expect(lines[1]).toBe("Parsing config from bad.cfg");
+    expect(lines).toHaveLength(6);
+    expect(lines[3]).toBe(lines[0]);
+    expect(status).toBe(1);
+    expect(session.machine.checker()).toEqual([]);
+  });
+
+  it("with a name that is taken", () => {
+    const { status, output } = script([
+      "xl create -p -q guests/hello/hello.cfg",
+      "xl create -q guests/hello/hello.cfg",
+      "xl domid hello",
+    ]);
+    expect(output).toBe('Domain with name "hello" already exists.\n1\n');
+    expect(status).toBe(1);
+  });
+});
+
+describe("other commands", () => {
+  it.each([
+    ["xl destroy nosuch", "nosuch is an invalid domain identifier (rc=-6)"],
+    ["xl list nosuch", "nosuch is an invalid domain identifier (rc=-6)"],
+    ["xl list 77", "77 is an invalid domain identifier (rc=-6)"],
+    ["xl destroy 0", "Domain 0 can't be destroyed: it is the machine's own."],
+    ["xl destroy", "Usage: xl destroy <Domain>"],
+    ["xl pause", "Usage: xl pause <Domain>"],
+    ["xl shutdown", "You must specify -a or a domain id."],
+    ["xl domid nosuch", "Can't get domid of domain name 'nosuch', maybe this domain does not exist."],
+    ["xl domname 9", "Can't get domain name of domain id '9', maybe this domain does not exist."],
+    ["xl domname x", "Invalid domain id."],
+    ["xl create", "Usage: xl create <ConfigFile> [options] [vars]"],
+    ["xl create nowhere.cfg", "Failed to read config file: nowhere.cfg: No such file or directory"],
+    [
+      "xl create guests/hello/hello.cfg memory=x",
+      'command line:1:8: expected a value: a number, a string in quotes or a list in brackets, found "x"',
+    ],
+    ["xl create guests/hello/hello.cfg stray", 'xl create: "stray" is not a setting, as in memory=64'],
+    ["xl create -x", "xl create: unknown option -x; see help create"],
+    ["xl frobnicate", 'xl: unknown command "frobnicate"; see help'],
+    ["list", 'list: unknown command; did you mean "xl list"?'],
+    ["xl 'list", "syntax error: there is no closing '"],
+    ["xl info nothing", 'xl info: there is no "nothing"'],
+    ["xenstore-read /nowhere", "xenstore-read: couldn't read path /nowhere: No such file or directory"],
+    ["xenstore-read //", "xenstore-read: couldn't read path //: Invalid path"],
+    ["xenstore-ls /nowhere", "xenstore-ls: /nowhere: No such file or directory"],
+    ["xl sched-bvt -w 0 -d 0", 'xl sched-bvt: weight is from 1 to 65535, not "0"'],
+    ["xl console 0", "Domain 0 can't be shown: its console is this one: it is the machine's own."],
+  ])("%s", (command, message) => {
+    const { status, output } = script([command, "xl domid Domain-0"]);
+    const lines = output
+      .trimEnd()
+      .split("\n")
+      .filter((line) => !line.startsWith("Parsing config"));
+    expect(lines).toEqual([message, "0"]);
+    expect(status).toBe(1);
+  });
+});

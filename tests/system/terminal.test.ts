@@ -1,0 +1,64 @@
+// The console of dom0 at a terminal: prompt, editing, completion, a guest's console and the way out of it, Ctrl-C.
+
+import { expect, it } from "vitest";
+import { GUEST_FILES, Session } from "./session.ts";
+
+/** A fresh prompt, as against one that is drawn again while a line is edited. */
+const PROMPT = "\n\rdom0# \x1b[K";
+
+const open = (): Session => {
+  const session = new Session({ terminal: true, files: GUEST_FILES });
+  session.waitFor(PROMPT);
+  return session;
+};
+
+it("edits, completes and recalls lines, and ends with exit", () => {
+  const session = open();
+  session.type("xl domdi\x7f\x7fid Domain-0\r");
+  expect(session.waitFor(PROMPT)).toContain("\n0\n");
+  session.type("\x1b[A\r");
+  expect(session.waitFor(PROMPT)).toContain("\rdom0# xl domid Domain-0");
+  session.type("xl create -q -p gu\t");
+  session.waitFor("guests/");
+  session.type("hel\thello.c\t\r");
+  session.waitFor(PROMPT);
+  session.type("xl domid h\t\r");
+  session.waitFor("xl domid hello ");
+  session.waitFor("\n1\n");
+  session.type("exit\r");
+  expect(session.end()).toBe(0);
+});
+
+it("shows a guest's console until Ctrl-], with what is typed going to the guest", () => {
+  const session = open();
+  session.type("xl create -c -q tests/guests/echo/echo.cfg\r");
+  session.waitFor("echo: ready");
+  session.type("to the guest\r");
+  session.waitFor("echo: to the guest");
+  session.type("\x1dxl list echo\r");
+  session.waitFor(PROMPT);
+  session.waitFor("\necho ");
+  session.waitFor(PROMPT);
+  session.type("xl console echo\r");
+  session.waitFor("\n");
+  session.type("quit\r");
+  session.waitFor("echo: good bye");
+  session.waitFor(PROMPT);
+  session.type("\x04");
+  expect(session.end()).toBe(0);
+});
+
+it("interrupts a command at Ctrl-C, and the machine goes on", () => {
+  const session = open();
+  session.type("xl create -q tests/guests/echo/echo.cfg\r");
+  session.waitFor(PROMPT);
+  session.type("xl shutdown -w echo\r");
+  session.waitFor("Waiting for 1 domains");
+  session.type("\x03");
+  session.waitFor("^C");
+  session.waitFor(PROMPT);
+  session.type("xl destroy echo\rxl list\r");
+  session.waitFor("Domain-0");
+  session.type("exit 3\r");
+  expect(session.end()).toBe(3);
+});
