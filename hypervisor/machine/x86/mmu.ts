@@ -3,7 +3,7 @@
 // codes: Intel SDM volume 3, chapter 6.
 
 import type { Mfn, Va } from "../../../shared/brand.ts";
-import { type CpuState, canonical } from "../cpu_state.ts";
+import { canonical } from "../cpu_state.ts";
 import type { MachineMemory } from "../memory.ts";
 import { Exit } from "../processor.ts";
 import type { SoftTlb } from "../tlb.ts";
