@@ -70,10 +70,10 @@ export class Shell {
         () => this.#files,
       ),
     );
-    this.#editor.columns = this.#info.columns;
+    this.#editor.columns = usableColumns(this.#info);
     kernel.spawn("window size", this.#followSize(this.#editor));
     const { version } = yield* this.#host.config();
-    yield* tty.write(`Xenolith ${version}: the console of dom0. "help" lists the commands, "exit" ends.\r\n`);
+    yield* tty.write(`Xenolith ${version}: the console of dom0. "help" lists the commands, "exit" ends.\n`);
     while (this.#exitStatus === undefined) {
       const line = yield* this.#readLine(this.#editor, reader);
       if (line === undefined) break;
@@ -107,7 +107,7 @@ export class Shell {
     const io: Io = {
       write: (data) => this.#host.tty.write(data),
       keys: this.#keyboard,
-      columns: this.#info.columns,
+      columns: usableColumns(this.#info),
     };
     const thread: Thread = this.#services.kernel.spawn(`command ${line}`, this.#runLine(line, io));
     let interrupted = false;
@@ -178,7 +178,10 @@ export class Shell {
   *#followSize(editor: LineEditor): Task {
     for (;;) {
       this.#info = yield* this.#host.tty.resized();
-      editor.columns = this.#info.columns;
+      editor.columns = usableColumns(this.#info);
     }
   }
 }
+
+/** Some terminals say that they have no columns at all. */
+const usableColumns = (info: TerminalInfo): number => (info.columns >= 20 ? info.columns : 80);
