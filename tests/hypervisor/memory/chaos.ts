@@ -3,6 +3,7 @@
 // hypervisor. `run` gives what the walker over page types finds after a step, with the seed that led there. Used by the
 // property test (a few thousand steps) and by the slow suite (many more).
 
+import { CONTINUE, type Handler } from "../../../hypervisor/hypercalls/args.ts";
 import { setGdt, updateDescriptor } from "../../../hypervisor/hypercalls/descriptors.ts";
 import { grantTableOp } from "../../../hypervisor/hypercalls/grant_table_op.ts";
 import { memoryOp } from "../../../hypervisor/hypercalls/memory_op.ts";
@@ -16,6 +17,16 @@ import { DOMID_IO, DOMID_SELF, DOMID_XEN } from "../../../shared/abi/xen.ts";
 import type { Mfn, Va } from "../../../shared/brand.ts";
 import { Fixture, type Guest, lo } from "./fixture.ts";
 
+const HANDLERS: Record<string, Handler> = {
+  mmu_update: mmuUpdate,
+  mmuext_op: mmuextOp,
+  update_va_mapping: updateVaMapping,
+  update_va_mapping_otherdomain: updateVaMappingOtherdomain,
+  memory_op: memoryOp,
+  grant_table_op: grantTableOp,
+  set_gdt: setGdt,
+  update_descriptor: updateDescriptor,
+};
 const PAGES = 40;
 /** The window through which arguments are passed: level-4 slot 511, out of reach of the random operations. */
 const WINDOW = 511 * 2 ** 39;
@@ -123,6 +134,7 @@ export class Chaos {
       this.#descriptors,
       this.#directStore,
       this.#remake,
+      this.#wild,
     ];
     const op = this.#pick(ops);
     const [name, result] = op.call(this, g);
@@ -300,6 +312,45 @@ export class Chaos {
       return Exit.Budget;
     };
     return ["direct store", this.f.mm.handlePageFault(g.vcpu) ? 0 : -1];
+  }
+
+  /** Any call with any arguments over any memory. */
+  #wild(g: Guest): [string, number] {
+    const { view, va } = this.#args(g);
+    for (let i = 0; i < 64; i++)
+      view.setUint32(this.#random(300) * 4, this.#random(4) ? this.#random(40) : this.#random(2 ** 32), true);
+    const value = (): bigint => {
+      const any = (BigInt(this.#random(2 ** 32)) << 32n) | BigInt(this.#random(2 ** 32));
+      const small = BigInt(this.#random(64));
+      return this.#pick([
+        va,
+        va + small * 8n,
+        va + 4090n,
+        small,
+        1n << small,
+        -1n - small,
+        -small,
+        (1n << 47n) - small,
+        any,
+        0x7ff0n,
+      ]);
+    };
+    const name = this.#pick(Object.keys(HANDLERS));
+    const first = name === "memory_op" || name === "grant_table_op" ? BigInt(this.#random(30)) : value();
+    const second = this.#random(2) ? BigInt(this.#random(20)) : value();
+    const third = this.#random(2) ? BigInt(this.#random(3)) : value();
+    const result = this.f.call(
+      g,
+      HANDLERS[name],
+      first,
+      this.#random(3) ? second : va,
+      third,
+      value(),
+      value(),
+      value(),
+    );
+    if (!Number.isInteger(result) || (result < -4095 && result !== CONTINUE)) throw new Error(`${name} gave ${result}`);
+    return [`wild ${name}`, result];
   }
 
   /** Now and then a domain that is not dom0 dies, and another one comes. */
