@@ -55,7 +55,7 @@ function operate(hv: Hypervisor, vcpu: Vcpu, op: Op): number {
     case XEN_SYSCTL_readconsole:
       return readConsole(hv, vcpu, op.readconsole);
     case XEN_SYSCTL_physinfo:
-      return physinfo(hv, vcpu, op.physinfo);
+      return physinfo(hv, op.physinfo);
     case XEN_SYSCTL_sched_id:
       op.sched_id.sched_id = hv.sched.policy.id;
       return 0;
@@ -105,7 +105,7 @@ function readConsole(hv: Hypervisor, vcpu: Vcpu, arg: Op["readconsole"]): number
   return 0;
 }
 
-function physinfo(hv: Hypervisor, vcpu: Vcpu, info: Op["physinfo"]): number {
+function physinfo(hv: Hypervisor, info: Op["physinfo"]): number {
   info.threads_per_core = 1;
   info.cores_per_socket = 1;
   info.nr_cpus = 1;
@@ -121,8 +121,8 @@ function physinfo(hv: Hypervisor, vcpu: Vcpu, info: Op["physinfo"]): number {
   info.outstanding_pages_num = 0;
   info.max_mfn_num = hv.frames.totalFrames - 1;
   for (let i = 0; i < 8; i++) info.hw_cap.set(i, 0);
-  const basic = cpuidLeaf(hv, vcpu, 1, 0);
-  const extended = cpuidLeaf(hv, vcpu, 0x80000001, 0);
+  const basic = cpuidLeaf(hv, 1, 0);
+  const extended = cpuidLeaf(hv, 0x80000001, 0);
   const words = [basic[3], basic[2], extended[3], extended[2]];
   words.forEach((word, i) => {
     info.hw_cap.set(i, word);

@@ -24,14 +24,15 @@ const TSC_KHZ = 1_000_000;
 const bits = (...n: number[]): number => n.reduce((word, bit) => word | (1 << bit), 0) >>> 0;
 
 /**
- * Leaf 1 EDX: FPU, TSC, MSR, PAE, CX8, APIC, CMOV, PAT, CLFLUSH, MMX, FXSR, SSE, SSE2. There is no APIC to be reached, as in
- * every PV domain, whose kernels know; PAT's bit in entries is kept and has no meaning, for memory has one type.
+ * Leaf 1 EDX: FPU, TSC, MSR, PAE, MCE, CX8, APIC, MCA, CMOV, PAT, CLFLUSH, MMX, FXSR, SSE, SSE2. There is no APIC to be
+ * reached, as in every PV domain, whose kernels know; PAT's bit in entries is kept and has no meaning, for memory has
+ * one type; machine checks have their registers, and never happen.
  */
-const FEATURES_1_EDX = bits(0, 4, 5, 6, 8, 9, 15, 16, 19, 23, 24, 25, 26);
+const FEATURES_1_EDX = bits(0, 4, 5, 6, 7, 8, 9, 14, 15, 16, 19, 23, 24, 25, 26);
 /** Leaf 1 ECX: SSE3 is not there; CX16, POPCNT; HYPERVISOR. */
 const FEATURES_1_ECX = bits(13, 23, 31);
 /** Leaf 0x80000001 EDX: those of leaf 1 that AMD repeats, SYSCALL, NX, RDTSCP is not there, LM. */
-const FEATURES_E1_EDX = bits(0, 4, 5, 6, 8, 9, 11, 15, 16, 20, 23, 24, 29);
+const FEATURES_E1_EDX = bits(0, 4, 5, 6, 7, 8, 9, 11, 14, 15, 16, 20, 23, 24, 29);
 /** Leaf 0x80000001 ECX: LAHF in 64-bit mode. */
 const FEATURES_E1_ECX = bits(0);
 /** CLFLUSH line of 64 bytes, in units of 8. */
@@ -44,13 +45,14 @@ function text(s: string, at: number): number {
 }
 
 /** EAX, EBX, ECX, EDX of a leaf. */
-export function cpuidLeaf(hv: Hypervisor, vcpu: Vcpu, leaf: number, subleaf: number): [number, number, number, number] {
+export function cpuidLeaf(hv: Hypervisor, leaf: number, subleaf: number): [number, number, number, number] {
   if (leaf >= XEN_CPUID_FIRST_LEAF && leaf < XEN_CPUID_FIRST_LEAF + 0x100) return xenLeaf(hv, leaf, subleaf);
   switch (leaf) {
     case 0:
       return [0xd, text(VENDOR, 0), text(VENDOR, 8), text(VENDOR, 4)];
     case 1:
-      return [SIGNATURE, ((vcpu.id * 2) << 24) | (1 << 16) | (CLFLUSH_8 << 8), FEATURES_1_ECX, FEATURES_1_EDX];
+      // One processor, whichever vcpu asks: the initial APIC id is 0.
+      return [SIGNATURE, (1 << 16) | (CLFLUSH_8 << 8), FEATURES_1_ECX, FEATURES_1_EDX];
     case 0x80000000:
       return [0x80000008, text(VENDOR, 0), text(VENDOR, 8), text(VENDOR, 4)];
     case 0x80000001:
@@ -64,7 +66,7 @@ export function cpuidLeaf(hv: Hypervisor, vcpu: Vcpu, leaf: number, subleaf: num
     case 0x80000007:
       return [0, 0, 0, 1 << 8]; // The TSC runs at a constant rate.
     case 0x80000008:
-      return [48 | (48 << 8), 0, 0, 0]; // Physical and virtual address bits; machine memory ends far below.
+      return [40 | (48 << 8), 0, 0, 0]; // Physical and virtual address bits; machine memory ends far below.
     default:
       return [0, 0, 0, 0];
   }
@@ -94,7 +96,7 @@ function xenLeaf(hv: Hypervisor, leaf: number, subleaf: number): [number, number
 /** The instruction: leaf and subleaf from EAX and ECX, the answer into the registers' low halves. */
 export function cpuid(hv: Hypervisor, vcpu: Vcpu): void {
   const cpu = vcpu.cpu;
-  const [a, b, c, d] = cpuidLeaf(hv, vcpu, cpu.lo(Reg.RAX), cpu.lo(Reg.RCX));
+  const [a, b, c, d] = cpuidLeaf(hv, cpu.lo(Reg.RAX), cpu.lo(Reg.RCX));
   cpu.set(Reg.RAX, a >>> 0, 0);
   cpu.set(Reg.RBX, b >>> 0, 0);
   cpu.set(Reg.RCX, c >>> 0, 0);

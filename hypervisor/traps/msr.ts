@@ -15,6 +15,9 @@ export const Msr = {
   IA32_CR_PAT: 0x277,
   IA32_MCG_CAP: 0x179,
   IA32_MCG_STATUS: 0x17a,
+  IA32_MCG_CTL: 0x17b,
+  /** Four registers a bank: CTL, STATUS, ADDR, MISC. */
+  IA32_MC0_CTL: 0x400,
   EFER: 0xc0000080,
   FS_BASE: 0xc0000100,
   GS_BASE: 0xc0000101,
@@ -34,6 +37,12 @@ const PAT = { lo: 0x00070406, hi: 0x00000501 };
 const APIC_BASE_ENABLED = 0xfee00800;
 const APIC_BASE_BSP = 0x100;
 const LFENCE_SERIALISE = 2;
+/** Machine-check banks of a guest, as in Xen. */
+const MCA_BANKS = 2;
+
+function isMachineCheck(msr: number): boolean {
+  return msr >= Msr.IA32_MC0_CTL && msr < Msr.IA32_MC0_CTL + MCA_BANKS * 4;
+}
 
 function give(cpu: CpuState, lo: number, hi: number): true {
   cpu.set(Reg.RAX, lo >>> 0, 0);
@@ -61,14 +70,21 @@ export function readMsr(hv: Hypervisor, vcpu: Vcpu, msr: number): boolean {
       return give(cpu, cpu.lo(Reg.GS_BASE), cpu.hi(Reg.GS_BASE));
     case Msr.KERNEL_GS_BASE:
       return give(cpu, cpu.lo(Reg.GS_BASE_OTHER), cpu.hi(Reg.GS_BASE_OTHER));
-    case Msr.IA32_UCODE_REV:
     case Msr.IA32_MCG_CAP:
+      return give(cpu, MCA_BANKS, 0);
+    case Msr.IA32_UCODE_REV:
     case Msr.IA32_MCG_STATUS:
+    case Msr.IA32_MCG_CTL:
     case Msr.K8_HWCR:
     case Msr.AMD64_NB_CFG:
       return give(cpu, 0, 0);
     case Msr.AMD64_DE_CFG:
       return give(cpu, LFENCE_SERIALISE, 0);
+  }
+  if (isMachineCheck(msr)) {
+    // Every error is reported, and there never is one.
+    const control = (msr & 3) === 0 ? 0xffffffff : 0;
+    return give(cpu, control, control);
   }
   if (vcpu.traps.address(TRAP_gp_fault) === 0 && msr >>> 16 !== 0x4000) {
     hv.log.guestLine(`d${vcpu.domain.id}v${vcpu.id} faking RDMSR 0x${msr.toString(16).padStart(8, "0")}`);
@@ -90,6 +106,8 @@ export function writeMsr(hv: Hypervisor, vcpu: Vcpu, msr: number, lo: number, hi
     case Msr.EFER:
       // Linux writes back what it has read.
       return lo === EFER && hi === 0;
+    case Msr.IA32_MCG_CTL:
+    case Msr.IA32_MCG_STATUS:
     case Msr.K8_HWCR:
     case Msr.AMD64_NB_CFG:
       return true; // Ignored for a domain without the hardware's control, as in Xen.
@@ -97,6 +115,8 @@ export function writeMsr(hv: Hypervisor, vcpu: Vcpu, msr: number, lo: number, hi
       // The low 12 bits number the page, of which there is one.
       return (lo & 0xfff) === 0 && fillHypercallPage(hv, vcpu.domain.id, (lo >>> 12) + hi * 0x100000);
     default:
+      // A bank's control can't be changed; its other registers can be cleared, which they are.
+      if (isMachineCheck(msr)) return (msr & 3) === 0 || (lo | hi) === 0;
       hv.log.guestLine(
         `d${vcpu.domain.id}v${vcpu.id} WRMSR 0x${msr.toString(16).padStart(8, "0")} val ` +
           `0x${hi.toString(16).padStart(8, "0")}${lo.toString(16).padStart(8, "0")} unimplemented`,
