@@ -15,7 +15,11 @@ export const DIFFERENCES: readonly Difference[] = [
   { why: "how fast the processor is", pattern: /\d+\.\d+ MHz processor/, to: "N MHz processor" },
   { why: "how fast the processor is", pattern: /\d+\.\d+ BogoMIPS \(lpj=\d+\)/, to: "N BogoMIPS" },
   { why: "how fast the processor is", pattern: /^(cpu MHz|bogomips)\t+: .*/, to: "$1: N" },
-  { why: "how fast the processor is", pattern: /(clocksource: tsc\S*: mask: \S+) max_cycles.*/, to: "$1" },
+  {
+    why: "its TSC is the same on all",
+    pattern: /^(clocksource: tsc(-early)?: |tsc: Marking TSC unstable ).*/,
+    to: undefined,
+  },
   {
     why: "the system time at one moment",
     pattern: /sched_clock: Marking (un)?stable \(.*/,
@@ -27,6 +31,9 @@ export const DIFFERENCES: readonly Difference[] = [
   // The hypervisor
   { why: "this is another hypervisor", pattern: /^(Xen version: 4\.17)\.7\S*( \(preserve-AD\))/, to: "$1$2" },
   { why: "this is another hypervisor", pattern: /^version\/extra .*/, to: "version/extra" },
+  { why: "a two-level kernel has one more", pattern: /^ *\d+:.* -virq +debug\d+$/, to: undefined },
+  { why: "a two-level kernel has one more", pattern: /^(cpu \d+ spinlock event irq) \d+$/, to: "$1 N" },
+  { why: "a two-level kernel has one more", pattern: /^ *\d+:( +\d+)+ +(xen-.*)$/, to: "irq $2" },
   { why: "events are two-level, not FIFO", pattern: /xen:events: Using \S+ ABI/, to: "xen:events: Using ABI" },
   { why: "the domain's UUID", pattern: /^uuid .*/, to: "uuid" },
   { why: "the domain's name and number", pattern: /^(domid|name) \S+$/, to: "$1" },
