@@ -15,7 +15,7 @@ import { type Decoder, Undecoded } from "./decode.ts";
 import { type Description, type Form, type OperandShape, type OperandSpec, shapeKey } from "./describe.ts";
 import type { FunctionTable } from "./functions.ts";
 import type { HotEntry } from "./hot.ts";
-import { CONDITIONAL_JUMPS } from "./hot.ts";
+import { CONDITIONAL_JUMPS, hotKey } from "./hot.ts";
 import type { Facts } from "./interpreter.ts";
 import { AddressFlag, CHECK_EVERY, Handler, Slot, Uop } from "./layout.ts";
 
@@ -61,6 +61,8 @@ export class CodeCache implements CodeFrames {
   readonly decoder: Decoder;
   readonly #functions: FunctionTable;
   readonly #hot = new Map<string, number>();
+  /** By the first handler's number: handlers for it and the one behind, by the latter's number. */
+  readonly #pairs: (Map<number, number> | undefined)[] = [];
   readonly #coldOp: number;
   readonly #undefined: number;
   /** By form, then by size and kind of operands: filled as they are met. */
@@ -93,8 +95,12 @@ export class CodeCache implements CodeFrames {
     this.decoder = decoder;
     this.#functions = functions;
     hot.forEach((entry, i) => {
-      const suffix = entry.cc !== undefined ? ` +${entry.cc}` : entry.far ? " far" : entry.dead ? " dead" : "";
-      this.#hot.set(`${entry.name} ${shapeKey(entry.shapes)}${suffix}`, Handler.FIRST + i);
+      if (!entry.then) this.#hot.set(hotKey(entry), Handler.FIRST + i);
+    });
+    hot.forEach((entry, i) => {
+      if (!entry.then) return;
+      const first = this.#hot.get(hotKey(entry))!;
+      (this.#pairs[first] ??= new Map()).set(this.#hot.get(hotKey(entry.then))!, Handler.FIRST + i);
     });
     this.#coldOp = Handler.FIRST + hot.length;
     this.#undefined = functions.get(undefinedInstruction, [], false);
@@ -269,8 +275,18 @@ export class CodeCache implements CodeFrames {
         unread = 0;
       }
     }
+    this.#pair(start, this.#next);
     this.#placeStubs(frame);
     frame.ranges.push(start, this.#next);
+  }
+
+  /** Gives records whose handler has one together with the next record's that one. */
+  #pair(start: number, end: number): void {
+    // From the front: what a record's successor is must not have been changed yet.
+    for (let at = start; at + Uop.size < end; at += Uop.size) {
+      const op = this.#pairs[this.#u16[at >>> 1]]?.get(this.#u16[(at + Uop.size) >>> 1]);
+      if (op !== undefined) this.#u16[at >>> 1] = op;
+    }
   }
 
   /** A record has 32 bits for a branch's target relative to its page, which nearly every offset of 32 bits keeps to. */

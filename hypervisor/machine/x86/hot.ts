@@ -3,14 +3,15 @@
 // Linux's entry paths execute most. The loop function has to stay under 45 KB (DESIGN, "Processors").
 
 import type { Size } from "./builder.ts";
-import type { OperandShape } from "./describe.ts";
+import { type OperandShape, shapeKey } from "./describe.ts";
 
-/** "r64,m32": kind and size of each operand. */
+/** "r64,m32": kind and size of each operand; "m32b": memory without an index only. */
 function parse(text: string): OperandShape[] {
   if (text === "") return [];
   return text.split(",").map((item) => {
     const kind = { r: "reg", m: "mem", i: "imm", n: "none" }[item[0]] as OperandShape["kind"];
-    return { kind, size: Number(item.slice(1)) as Size };
+    const size = Number.parseInt(item.slice(1), 10) as Size;
+    return item.endsWith("b") ? { kind, size, address: "base" } : { kind, size };
   });
 }
 
@@ -23,6 +24,13 @@ export interface HotEntry {
   readonly dead?: boolean;
   /** Of a direct jump or call: the target is in another frame. */
   readonly far?: boolean;
+  /** What stands behind it and is executed with it, at the cost of one dispatch. */
+  readonly then?: HotEntry;
+}
+
+/** A handler by text: "add r64,i64 dead", "cmp r32,i32 +5", "jmp far". `b` and `x` mark a memory operand's addressing. */
+export function hotKey({ name, shapes, cc, dead, far }: HotEntry): string {
+  return `${name} ${shapeKey(shapes)}${cc !== undefined ? ` +${cc}` : far ? " far" : dead ? " dead" : ""}`;
 }
 
 const plain: readonly [string, string][] = [
@@ -35,14 +43,17 @@ const plain: readonly [string, string][] = [
   ["pop", "r64"],
   ["leave", "n64"],
   ["nop", ""],
-  ["nop", "m32 m16 r32 m64"],
+  ["nop", "m32 m16"],
   ["nop", "r32,r32 m32,r32"],
-  ["add", "r32,r32 r64,r64 r32,i32 r64,i64 r64,m64 r32,m32 m32,r32 m64,r64 m32,i32 m64,i64"],
-  ["sub", "r32,r32 r64,r64 r32,i32 r64,i64 r64,m64 r32,m32 m32,i32 m64,i64"],
+  ["add", "r32,r32 r64,r64 r32,i32 r64,i64 r64,m64 r32,m32 m32b,r32 m64b,r64 m32b,i32 m64b,i64"],
+  ["sub", "r32,r32 r64,r64 r32,i32 r64,i64 r64,m64 r32,m32 m32b,i32 m64b,i64"],
   ["and", "r32,r32 r64,r64 r32,i32 r64,i64 r8,i8 r32,m32 r64,m64"],
   ["or", "r32,r32 r64,r64 r32,i32 r64,i64 r8,r8 r32,m32"],
   ["xor", "r32,r32 r64,r64 r32,i32 r64,i64 r32,m32 r64,m64 r8,i8 r8,r8 r8,m8"],
-  ["cmp", "r32,r32 r64,r64 r32,i32 r64,i64 r8,i8 r8,r8 r32,m32 r64,m64 m32,i32 m8,i8 r16,r16 r16,i16 r16,m16 m16,r16"],
+  [
+    "cmp",
+    "r32,r32 r64,r64 r32,i32 r64,i64 r8,i8 r8,r8 r32,m32 r64,m64 m32b,i32 m8,i8 r16,r16 r16,i16 r16,m16b m16b,r16",
+  ],
   ["test", "r32,r32 r64,r64 r8,r8 r8,i8 r32,i32 m8,i8"],
   ["inc", "r32 r64"],
   ["dec", "r32 r64"],
@@ -77,8 +88,8 @@ const plain: readonly [string, string][] = [
   ["cmovg", "r32,r32 r64,r64"],
   ["ret", ""],
   ["jmpi", "r64 m64"],
-  ["calli", "r64 m64"],
-  ["imul", "r32,r32 r64,r64 r32,m32"],
+  ["calli", "r64 m64b"],
+  ["imul", "r32,r32 r64,r64 r32,m32b"],
   ["imul3", "r32,r32,i32 r64,r64,i64"],
   ["rol", "r32,i8"],
   ["ror", "r32,i8"],
@@ -129,11 +140,35 @@ const fused: readonly [string, string, readonly number[]][] = [
   ["cmp", "r32,r32 r64,r64", ARITHMETIC],
   ["cmp", "r32,i32 r64,i64", ARITHMETIC],
   ["cmp", "r8,i8", FEW],
-  ["cmp", "r8,r8 m8,i8 r16,r16 r16,i16 r16,m16 m16,r16", [4, 5]],
-  ["cmp", "r64,m64 r32,m32 m32,r32 m64,r64 m32,i32", [4, 5]],
+  ["cmp", "r8,r8 m8b,i8 r16,r16 r16,i16 r16,m16b m16b,r16", [4, 5]],
+  ["cmp", "r64,m64b r32,m32b m32b,r32 m64b,r64 m32b,i32", [4, 5]],
   ["test", "r32,r32 r64,r64", LOGIC],
   ["test", "r8,r8", [4, 5, 8, 9]],
-  ["test", "r8,i8 r32,i32 m8,i8", [4, 5]],
+  ["test", "r8,i8 r32,i32 m8b,i8", [4, 5]],
+];
+
+/** Pairs of handlers that loops are full of: what counts and compares, moves in a row, pushes and pops. */
+const pairs: readonly [string, readonly string[]][] = [
+  [
+    "add r64,i64 dead",
+    ["cmp r64,i64 +5", "cmp r64,r64 +5", "cmp r32,i32 +5", "add r64,i64 dead", "add r64,r64", "mov r32,r32"],
+  ],
+  ["add r32,i32 dead", ["cmp r32,i32 +5", "cmp r32,r32 +5"]],
+  ["sub r64,i64 dead", ["cmp r32,r32 +2"]],
+  ["mov r64,r64", ["mov r64,r64", "mov r64,m64b", "mov r32,m32b", "test r64,r64 +5", "shr r64,i8"]],
+  ["mov r64,m64b", ["mov r64,m64b", "test r64,r64 +4"]],
+  ["mov m64b,r64", ["mov r64,r64"]],
+  ["mov m64b,i64", ["add r64,i64 dead"]],
+  ["mov m8b,i8", ["cmp r32,i32 +6"]],
+  ["mov m8b,r8", ["cmp r64,r64 +5"]],
+  ["mov r32,r32", ["add r32,r32", "xor r8,m8b"]],
+  ["movsx r32,m16b", ["movsx r32,m16b"]],
+  ["imul r32,r32 dead", ["add r32,r32 dead"]],
+  ["imul r64,r64 dead", ["add r64,i64 dead"]],
+  ["add r32,r32 dead", ["cmp r64,r64 +5"]],
+  ["shr r32,i8", ["movzx r32,r8"]],
+  ["push r64", ["push r64"]],
+  ["pop r64", ["pop r64"]],
 ];
 
 /** The table, every memory operand in both of the loop's addressing forms. `has`: is there such an instruction? */
@@ -157,12 +192,19 @@ export function hotEntries(has: (name: string) => boolean): HotEntry[] {
   for (const name of CONDITIONAL_JUMPS)
     if (!["jp", "jnp", "jo", "jno"].includes(name)) entries.push({ name, shapes: [] });
   for (const name of ["jmp", "call"]) entries.push({ name, shapes: [] }, { name, shapes: [], far: true });
+  const byKey = new Map(entries.map((entry) => [hotKey(entry), entry]));
+  for (const [first, seconds] of pairs) {
+    for (const second of seconds) {
+      const [entry, then] = [byKey.get(first), byKey.get(second)];
+      if (entry && then) entries.push({ ...entry, then });
+    }
+  }
   return entries;
 }
 
 /** lea, nop: the memory is not accessed and the forms cost little; the others, too, have both. */
 function addressed(shapes: readonly OperandShape[]): OperandShape[][] {
-  if (!shapes.some((shape) => shape.kind === "mem")) return [[...shapes]];
+  if (!shapes.some((shape) => shape.kind === "mem" && shape.address === undefined)) return [[...shapes]];
   return (["base", "index"] as const).map((address) =>
     shapes.map((shape) => (shape.kind === "mem" ? { ...shape, address } : shape)),
   );

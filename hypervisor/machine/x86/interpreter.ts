@@ -124,6 +124,15 @@ export class InterpreterBuilder extends Builder {
     jump.semantics(this);
   }
 
+  /** Emits the first of two instructions that share a handler: when the second goes to MISS, PC is at its record. */
+  first(description: Description, shapes: readonly OperandShape[]): void {
+    description.semantics(this, ...shapes.map((shape, i) => this.operand(shape, i, shapes, false)));
+    this.#flush();
+    this.emitVal(this.add(this.#pc, this.i32(Uop.size)));
+    this.emit(Op.localSet, LoopLocal.PC);
+    this.#changed = false;
+  }
+
   /** Emits a direct jump or call whose target is in another frame: by way of the code TLB at once. */
   far(description: Description): void {
     this.#far = true;

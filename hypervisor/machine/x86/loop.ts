@@ -180,7 +180,10 @@ class LoopBuilder extends InterpreterBuilder {
   hot(entry: HotEntry, describe: (name: string) => Description): void {
     const description = describe(entry.name);
     this.flagsDead = entry.dead === true;
-    if (entry.cc !== undefined) this.fused(description, entry.shapes, describe(CONDITIONAL_JUMPS[entry.cc]));
+    if (entry.then) {
+      this.first(description, entry.shapes);
+      this.hot(entry.then, describe);
+    } else if (entry.cc !== undefined) this.fused(description, entry.shapes, describe(CONDITIONAL_JUMPS[entry.cc]));
     else if (entry.far) this.far(description);
     else this.instruction(description, entry.shapes, false);
   }
