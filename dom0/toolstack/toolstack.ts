@@ -30,6 +30,8 @@ export interface Managed {
   handled: boolean;
   /** The domain that was made in its place. */
   successor: DomId | undefined;
+  /** Why no domain could be made in its place. */
+  restartFailure: string | undefined;
   /** It has ended and all that follows from it, a successor too, has happened. */
   settled: boolean;
 }
@@ -140,7 +142,16 @@ export class Toolstack {
     const uuid = config.uuid ?? makeUuid(`${config.name} ${startedMs} ${this.#made++}`);
     if (this.all.some((m) => m.uuid === uuid)) throw new ToolstackError(`a domain with UUID ${uuid} exists already`);
     const domid = this.xc.createDomain(parseUuid(uuid), config.maxVcpus);
-    const managed: Managed = { domid, uuid, config, startedMs, handled: false, successor: undefined, settled: false };
+    const managed: Managed = {
+      domid,
+      uuid,
+      config,
+      startedMs,
+      handled: false,
+      successor: undefined,
+      restartFailure: undefined,
+      settled: false,
+    };
     this.#managed.set(domid, managed);
     let whole = false;
     try {
@@ -201,7 +212,7 @@ export class Toolstack {
     this.#managed.delete(domid);
     if (managed) {
       this.#xs.transaction((view) => removeDomain(view, domid, managed.uuid));
-      managed.settled = !managed.handled; // While a shutdown is dealt with, a successor may follow.
+      if (!managed.handled) managed.settled = true; // While a shutdown is dealt with, a successor may follow.
     }
     this.changed.wakeAll();
   }
@@ -242,7 +253,8 @@ export class Toolstack {
       managed.successor = yield* this.#create(again);
       this.unpause(managed.successor);
     } catch (error) {
-      this.#log(config.name, `failed to restart: ${describeError(error) ?? error}`);
+      managed.restartFailure = describeError(error) ?? String(error);
+      this.#log(config.name, `failed to restart: ${managed.restartFailure}`);
       if (describeError(error) === undefined) throw error;
     }
   }

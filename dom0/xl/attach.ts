@@ -35,7 +35,10 @@ export function* attachConsole(
     if (left || managed === undefined) return;
     // What follows from the end, a restart perhaps, is part of it.
     yield* context.toolstack.changed.until(() => managed.settled);
-    current = followRestarts ? managed.successor : undefined;
+    if (!followRestarts) return;
+    if (managed.restartFailure !== undefined)
+      throw new CommandError(`xl create: ${managed.config.name} could not be made again: ${managed.restartFailure}`);
+    current = managed.successor;
   }
 }
 

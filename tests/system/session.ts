@@ -2,7 +2,8 @@
 // or at a terminal, and what a person would see comes out.
 
 import { readFileSync } from "node:fs";
-import main from "../../dom0/kernel.ts";
+import dom0Main from "../../dom0/kernel.ts";
+import type { KernelMain } from "../../shared/kernel.ts";
 import { Dom0Machine } from "../harness/dom0.ts";
 
 export interface SessionOptions {
@@ -10,6 +11,8 @@ export interface SessionOptions {
   /** Files on the simulated disk; a path alone is taken from the project's folder. */
   readonly files?: readonly (string | readonly [path: string, content: string | Uint8Array])[];
   readonly terminal?: boolean;
+  /** Dom0's kernel, as a rule the real one. */
+  readonly main?: KernelMain;
 }
 
 const GUESTS = ["garbage", "badstack", "badtraps", "faultloop", "spin", "ticker", "echo"];
@@ -24,7 +27,7 @@ export const GUEST_FILES: readonly string[] = [
 export class Session {
   readonly #dom0: Dom0Machine;
 
-  constructor({ memoryMiB = 128, files = GUEST_FILES, terminal = false }: SessionOptions = {}) {
+  constructor({ memoryMiB = 128, files = GUEST_FILES, terminal = false, main = dom0Main }: SessionOptions = {}) {
     this.#dom0 = new Dom0Machine({ main, memoryMiB, dom0MemoryMiB: 16 });
     const { host } = this.#dom0;
     if (terminal) host.tty = { isTTY: true, outputIsTTY: true, columns: 80, rows: 24, colour: false };
