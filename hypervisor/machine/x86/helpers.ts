@@ -27,12 +27,8 @@ const NO_HELPERS: HelperIndexes = {
 
 /** A function's body written with the values of a Builder. */
 class HelperBuilder extends InterpreterBuilder {
-  readonly locals: ValType[];
-
   constructor(addresses: Addresses, params: number) {
-    const locals: ValType[] = [];
-    super({ addresses, helpers: NO_HELPERS, locals, firstLocal: params });
-    this.locals = locals;
+    super({ addresses, helpers: NO_HELPERS, locals: [], firstLocal: params });
   }
   param(number: number, t: ValType): Val {
     return this.localValue(number, t);

@@ -188,9 +188,6 @@ class LoopBuilder extends InterpreterBuilder {
     else this.instruction(description, entry.shapes, false);
   }
 
-  get pc(): Val {
-    return this.localValue(LoopLocal.PC, I32);
-  }
   get acc(): Val {
     return this.localValue(LoopLocal.ACC, I32);
   }
