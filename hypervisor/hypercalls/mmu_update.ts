@@ -10,26 +10,25 @@ import {
   MMU_PT_UPDATE_PRESERVE_AD,
   MmuUpdate,
 } from "../../shared/abi/xen.ts";
-import type { DomId, Mfn, Va } from "../../shared/brand.ts";
+import type { DomId, Mfn } from "../../shared/brand.ts";
 import type { Hypervisor } from "../hypervisor.ts";
-import { PREEMPT_ENTRIES } from "../limits.ts";
+import { Pte, pteMfn } from "../machine/pte.ts";
 import { PageType } from "../memory/frame_table.ts";
-import { rangeOk } from "../memory/guest_access.ts";
 import type { Vcpu } from "../vcpu.ts";
-import { type Args, CONTINUE, type Handler } from "./args.ts";
+import type { Handler } from "./args.ts";
+import { listOk, resume, runBatch } from "./batch.ts";
 import { mayName, NO_OWNER, pageOwner } from "./page_owner.ts";
 
-/** Set in the count of a continued call: the done count in guest memory is added to, not replaced. */
-export const MMU_UPDATE_PREEMPTED = 0x80000000;
-/** Virtual-clock cost of one request, and of each table entry that it made the hypervisor look at. */
+type Request = Of<typeof MmuUpdate>;
+
+/** Virtual-clock cost of one request. */
 const REQUEST_NS = 60;
-export const ENTRY_NS = 2;
 
 /** (requests, count, pointer to the done count or NULL, foreign domain | (table's domain + 1) << 16) */
 export const mmuUpdate: Handler = (hv, vcpu, a) => {
-  const count = a.u32(1) & ~MMU_UPDATE_PREEMPTED;
-  const start = a.va(0);
-  if (!rangeOk(start, count * MmuUpdate.size)) return -XEN_EFAULT;
+  const result = resume(hv, vcpu, a);
+  if (result !== undefined) return result;
+  if (!listOk(a, MmuUpdate.size)) return -XEN_EFAULT;
   const foreign = a.u32(3);
   let tables = vcpu.domain.id;
   if (foreign >>> 16 !== 0) {
@@ -40,48 +39,26 @@ export const mmuUpdate: Handler = (hv, vcpu, a) => {
   }
   const pages = pageOwner(hv, vcpu, foreign & 0xffff);
   if (pages === NO_OWNER) return -XEN_ESRCH;
-
   const request = MmuUpdate.at(hv.scratch);
-  let error = 0;
-  let i = 0;
-  for (; i < count && error === 0; i++) {
-    if (i > 0 && i % PREEMPT_ENTRIES === 0 && hv.preemptCheck()) break;
-    const va = (start + i * MmuUpdate.size) as Va;
-    if (!hv.access.read(vcpu, va, hv.scratchBytes, 0, MmuUpdate.size)) error = -XEN_EFAULT;
-    else error = update(hv, vcpu, request, tables, pages);
-    hv.charge(REQUEST_NS + hv.mm.types.work * ENTRY_NS);
-    hv.mm.types.work = 0;
-  }
-  const done = error === 0 ? i : i - 1;
-  return finishBatch(hv, vcpu, a, done, MmuUpdate.size, count - done, error);
+  return runBatch(hv, vcpu, a, {
+    size: MmuUpdate.size,
+    costNs: REQUEST_NS,
+    memory: mayName(vcpu, tables) ? hv.frames.memoryOf(tables) : undefined,
+    becomes: () => becomes(hv, request, tables),
+    perform: () => update(hv, vcpu, request, tables, pages),
+  });
 };
 
-/**
- * The end, or a pause, of a batch of (pointer, count, done pointer, ...): writes the done count, and when requests are
- * left without an error leaves them for the continuation.
- */
-export function finishBatch(
-  hv: Hypervisor,
-  vcpu: Vcpu,
-  a: Args,
-  done: number,
-  size: number,
-  left: number,
-  error: number,
-): number {
-  if (!a.isNull(2)) {
-    const before = a.u32(1) & MMU_UPDATE_PREEMPTED ? Math.max(hv.access.readU32(vcpu, a.va(2)), 0) : 0;
-    hv.access.writeU32(vcpu, a.va(2), (before + done) >>> 0);
-  }
-  if (error !== 0 || left === 0) return error;
-  const lo = a.lo(0) + done * size;
-  a.setHalves(0, lo >>> 0, (a.hi(0) + (lo > 0xffffffff ? 1 : 0)) >>> 0);
-  a.setNum(1, (left | MMU_UPDATE_PREEMPTED) >>> 0);
-  return CONTINUE;
+/** The table that a present entry above level 2 is to refer to. */
+function becomes(hv: Hypervisor, request: Request, tables: DomId): { mfn: number; level: number } | undefined {
+  const table = request.ptr_lo >>> 12;
+  if (!(request.val_lo & Pte.P) || request.ptr_hi !== 0 || hv.frames.owner[table] !== tables) return undefined;
+  const level = hv.mm.tableLevel(table as Mfn);
+  return level > 2 ? { mfn: pteMfn(request.val_lo, request.val_hi), level: level - 1 } : undefined;
 }
 
 /** One request, copied out of guest memory. */
-function update(hv: Hypervisor, vcpu: Vcpu, request: Of<typeof MmuUpdate>, tables: DomId, pages: DomId): number {
+function update(hv: Hypervisor, vcpu: Vcpu, request: Request, tables: DomId, pages: DomId): number {
   const ptrLo = request.ptr_lo;
   const command = ptrLo & 7;
   const mfn = request.ptr_hi === 0 ? ptrLo >>> 12 : -1;

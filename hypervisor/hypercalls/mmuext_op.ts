@@ -37,13 +37,12 @@ import {
 } from "../../shared/abi/xen.ts";
 import type { DomId, Mfn, Va } from "../../shared/brand.ts";
 import type { Hypervisor } from "../hypervisor.ts";
-import { PREEMPT_ENTRIES } from "../limits.ts";
 import { CpuLayout, canonical } from "../machine/cpu_state.ts";
 import { PageType } from "../memory/frame_table.ts";
-import { addressOk, rangeOk } from "../memory/guest_access.ts";
+import { addressOk } from "../memory/guest_access.ts";
 import type { Vcpu } from "../vcpu.ts";
 import type { Handler } from "./args.ts";
-import { ENTRY_NS, finishBatch, MMU_UPDATE_PREEMPTED } from "./mmu_update.ts";
+import { listOk, resume, runBatch } from "./batch.ts";
 import { mayName, NO_OWNER, pageOwner } from "./page_owner.ts";
 import { vcpuMaskReadable } from "./update_va_mapping.ts";
 
@@ -54,25 +53,32 @@ const MAX_LDT_ENTRIES = 8192;
 
 /** (operations, count, pointer to the done count or NULL, domain whose frames they name) */
 export const mmuextOp: Handler = (hv, vcpu, a) => {
-  const count = a.u32(1) & ~MMU_UPDATE_PREEMPTED;
-  const start = a.va(0);
-  if (!rangeOk(start, count * MmuextOp.size)) return -XEN_EFAULT;
+  const result = resume(hv, vcpu, a);
+  if (result !== undefined) return result;
+  if (!listOk(a, MmuextOp.size)) return -XEN_EFAULT;
   const owner = pageOwner(hv, vcpu, a.u32(3));
   if (owner === NO_OWNER) return -XEN_ESRCH;
   if (owner !== vcpu.domain.id && !(vcpu.domain.privileged && mayName(vcpu, owner))) return -XEN_EPERM;
+  const op = MmuextOp.at(hv.scratch);
+  return runBatch(hv, vcpu, a, {
+    size: MmuextOp.size,
+    costNs: OPERATION_NS,
+    memory: hv.frames.memoryOf(owner),
+    becomes: () => {
+      const level = LEVELS[op.cmd];
+      return level ? { mfn: op.arg1_mfn_num, level } : undefined;
+    },
+    perform: () => operation(hv, vcpu, owner),
+  });
+};
 
-  let error = 0;
-  let i = 0;
-  for (; i < count && error === 0; i++) {
-    if (i > 0 && i % PREEMPT_ENTRIES === 0 && hv.preemptCheck()) break;
-    const va = (start + i * MmuextOp.size) as Va;
-    if (!hv.access.read(vcpu, va, hv.scratchBytes, 0, MmuextOp.size)) error = -XEN_EFAULT;
-    else error = operation(hv, vcpu, owner);
-    hv.charge(OPERATION_NS + hv.mm.types.work * ENTRY_NS);
-    hv.mm.types.work = 0;
-  }
-  const done = error === 0 ? i : i - 1;
-  return finishBatch(hv, vcpu, a, done, MmuextOp.size, count - done, error);
+/** The level of table that an operation makes of its frame, where that can take long. */
+const LEVELS: { readonly [command: number]: number } = {
+  [MMUEXT_PIN_L2_TABLE]: 2,
+  [MMUEXT_PIN_L3_TABLE]: 3,
+  [MMUEXT_PIN_L4_TABLE]: 4,
+  [MMUEXT_NEW_BASEPTR]: 4,
+  [MMUEXT_NEW_USER_BASEPTR]: 4,
 };
 
 /** One operation, in scratch. */

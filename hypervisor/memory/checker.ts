@@ -87,6 +87,8 @@ export class Checker {
         if (mfn) this.#use(mfn, PageType.SegDesc, "GDT");
       }
     }
+    const { held, deferred } = domain.memory;
+    for (const mfn of [...held, ...deferred]) this.#use(mfn, this.#f.type[mfn] as PageType, "unfinished work");
     this.#countGrants(domain);
   }
 

@@ -25,6 +25,10 @@ export class DomainMemory implements FrameOwner {
   released = false;
   /** Physical memory map: e820 entries as XENMEM_set_memory_map stored them, 20 bytes each. */
   memoryMap: Uint8Array | undefined = undefined;
+  /** Tables checked ahead for an operation that is under way, and tables whose last use has ended but which are not yet
+   *  undone: each with a page and a type reference (long_work.ts). */
+  readonly held: Mfn[] = [];
+  readonly deferred: Mfn[] = [];
   /** Frames that relinquish has not yet looked at. */
   relinquishLeft = 0;
 

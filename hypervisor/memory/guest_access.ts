@@ -57,8 +57,8 @@ export class GuestAccess {
       const at = (va + done) as Va;
       const mfn = this.#walker.walk(cr3, at, Access.READ);
       if (mfn === -1) return false;
-      const start = mfn * FRAME_SIZE + (at % FRAME_SIZE);
-      const n = Math.min(size - done, FRAME_SIZE - (at % FRAME_SIZE));
+      const start = mfn * FRAME_SIZE + (at & (FRAME_SIZE - 1));
+      const n = Math.min(size - done, FRAME_SIZE - (at & (FRAME_SIZE - 1)));
       copy(this.#memory.u8, start, into, offset + done, n);
       done += n;
     }
@@ -73,8 +73,8 @@ export class GuestAccess {
       const at = (va + done) as Va;
       const mfn = this.#walker.walk(cr3, at, Access.WRITE);
       if (mfn === -1) return false;
-      const n = Math.min(size - done, FRAME_SIZE - (at % FRAME_SIZE));
-      copy(from, offset + done, this.#memory.u8, mfn * FRAME_SIZE + (at % FRAME_SIZE), n);
+      const n = Math.min(size - done, FRAME_SIZE - (at & (FRAME_SIZE - 1)));
+      copy(from, offset + done, this.#memory.u8, mfn * FRAME_SIZE + (at & (FRAME_SIZE - 1)), n);
       this.#tlb.dropCode(mfn);
       done += n;
     }

@@ -15,6 +15,7 @@ import { DirectStores, type Stepper } from "./direct_store.ts";
 import { adjustHi, adjustLo, l1FlagsOk, onlyHarmlessChange, tableFlagsOk } from "./entries.ts";
 import { type FrameTable, PageFlag, PageType } from "./frame_table.ts";
 import { addressOk } from "./guest_access.ts";
+import { LongWork } from "./long_work.ts";
 import { isTable, isXenSlot, PageTypes } from "./page_types.ts";
 import { relinquish } from "./relinquish.ts";
 
@@ -23,6 +24,7 @@ const GDT_FRAMES = 14;
 
 export class MemoryManagement {
   readonly types: PageTypes;
+  readonly long: LongWork;
   readonly frames: FrameTable;
   readonly #u32: Uint32Array;
   readonly #tlb: Tlb;
@@ -33,6 +35,7 @@ export class MemoryManagement {
     this.#tlb = tlb;
     this.frames = frames;
     this.types = new PageTypes(memory, frames, tlb);
+    this.long = new LongWork(memory, frames, this.types);
     this.#stores = new DirectStores(memory, this, x86);
   }
 
@@ -206,13 +209,13 @@ export class MemoryManagement {
 
   // Ends
 
-  /** Drops a vcpu's tables and GDT; it must never run again before it is given new ones. */
+  /** Drops a vcpu's tables and GDT; the tables are undone by relinquish. It never runs again. */
   releaseVcpu(vcpu: Vcpu): void {
     const tables = [vcpu.guestTable, vcpu.guestTableUser];
     vcpu.guestTable = 0 as Mfn;
     vcpu.guestTableUser = 0 as Mfn;
     vcpu.cpu.setField(CpuLayout.cr3, 0);
-    for (const table of tables) if (table !== 0) this.types.putPageAndType(table);
+    for (const table of tables) if (table !== 0) this.types.defer(vcpu.domain.memory, table);
     this.#dropGdt(vcpu);
     vcpu.cpu.setField(CpuLayout.ldtEntries, 0);
   }
@@ -223,7 +226,7 @@ export class MemoryManagement {
    * back when those let go (DomainMemory.whenReleased).
    */
   relinquish(domain: Domain, budget: number): number {
-    return relinquish(this.frames, this.types, domain.memory, budget);
+    return relinquish(this.frames, this.long, this.types, domain.memory, budget);
   }
 
   // Faults

@@ -2,7 +2,7 @@
 // checked, recursively, and stays one, never writable, while anything uses it as such. Called by mmu.ts for every change
 // to page tables, by the hypercall handlers and by grants/. The invariants stand at the head of frame_table.ts; what
 // one entry may be is entries.ts. Rules and error numbers are those of Xen 4.17 for 64-bit PV guests, linear page tables
-// included. Left out: preemption in the middle of one table tree (`work` counts what it cost, for the caller to charge).
+// included. One call checks or undoes one tree of tables at once, unless the caller goes by long_work.ts.
 
 import { XEN_EINVAL } from "../../shared/abi/errno.ts";
 import { DOMID_IO } from "../../shared/abi/xen.ts";
@@ -11,6 +11,7 @@ import type { MachineMemory } from "../machine/memory.ts";
 import type { Tlb } from "../machine/processor.ts";
 import { ENTRIES_PER_TABLE, Pte, pteLo, pteMfn } from "../machine/pte.ts";
 import { descriptorPageOk } from "./descriptors.ts";
+import type { DomainMemory } from "./domain_memory.ts";
 import { adjustHi, adjustLo, checkL1, tableFlagsOk } from "./entries.ts";
 import { type FrameTable, PageFlag, PageType } from "./frame_table.ts";
 import { MACH2PHYS_SLOT } from "./m2p.ts";
@@ -22,6 +23,9 @@ export const LAST_XEN_SLOT = 271;
 export class PageTypes {
   /** Entries looked at since somebody last set this to 0. */
   work = 0;
+  /** True while somebody takes care of `deferred` tables himself; otherwise they are undone before a call returns. */
+  deferring = false;
+  #deferred = 0;
   readonly #frames: FrameTable;
   readonly #tlb: Tlb;
   readonly #u32: Uint32Array;
@@ -66,6 +70,7 @@ export class PageTypes {
       f.typeCount[mfn] = 0;
       f.type[mfn] = PageType.None;
       f.linear[mfn] = 0;
+      this.#settleIfDue(mfn);
     } else f.flags[mfn] |= PageFlag.Validated;
     return error;
   }
@@ -77,10 +82,38 @@ export class PageTypes {
     const linear = parent !== -1 && f.type[parent] === f.type[mfn];
     if (f.typeCount[mfn] === 1 && isTable(f.type[mfn])) this.#demote(mfn);
     f.typeCount[mfn]--;
-    if (linear) {
-      f.linear[mfn]++;
-      f.linear[parent]--;
+    if (linear) this.#dropLinear(mfn, parent);
+    this.#settleIfDue(mfn);
+  }
+
+  #dropLinear(mfn: Mfn, parent: Mfn): void {
+    this.#frames.linear[mfn]++;
+    this.#frames.linear[parent]--;
+  }
+
+  #settleIfDue(mfn: Mfn): void {
+    if (this.#deferred === 0 || this.deferring) return;
+    const memory = this.#frames.memoryOf(this.#frames.ownerOf(mfn));
+    if (memory) this.settle(memory, () => false);
+  }
+
+  /** Undoes a domain's deferred tables, each at the cost of one table, until `stop` says so: true when none is left. */
+  settle(memory: DomainMemory, stop: () => boolean): boolean {
+    const before = this.deferring;
+    this.deferring = true;
+    while (memory.deferred.length > 0) {
+      this.#deferred--;
+      this.putPageAndType(memory.deferred.pop() as Mfn);
+      if (memory.deferred.length > 0 && stop()) break;
     }
+    this.deferring = before;
+    return memory.deferred.length === 0;
+  }
+
+  /** Puts off dropping a page and a type reference to a table until the next settle. */
+  defer(memory: DomainMemory, mfn: Mfn): void {
+    memory.deferred.push(mfn);
+    this.#deferred++;
   }
 
   // One entry
@@ -190,8 +223,21 @@ export class PageTypes {
     this.work += count;
     for (let i = 0; i < count; i++) {
       const at = table * 1024 + i * 2;
-      if (u32[at] & Pte.P && !(level === 4 && isXenSlot(i))) this.putEntry(level, table, u32[at], u32[at + 1]);
+      if (!(u32[at] & Pte.P) || (level === 4 && isXenSlot(i))) continue;
+      if (level === 1 || !this.#deferEntry(table, pteMfn(u32[at], u32[at + 1])))
+        this.putEntry(level, table, u32[at], u32[at + 1]);
     }
+  }
+
+  /** A table that only this entry keeps is not undone now, so that no call goes down a whole tree. */
+  #deferEntry(table: Mfn, mfn: Mfn | -1): boolean {
+    const f = this.#frames;
+    if (mfn === -1 || mfn === table || f.typeCount[mfn] !== 1) return false;
+    const memory = f.memoryOf(f.ownerOf(mfn));
+    if (!memory) return false;
+    if (f.type[mfn] === f.type[table]) this.#dropLinear(mfn, table);
+    this.defer(memory, mfn);
+    return true;
   }
 
   /**

@@ -5,16 +5,26 @@
 
 import type { DomainMemory } from "./domain_memory.ts";
 import { type FrameTable, PageFlag } from "./frame_table.ts";
+import type { LongWork } from "./long_work.ts";
 import type { PageTypes } from "./page_types.ts";
 
 /** Looks at up to `budget` frames and returns how many are left to look at, 0 when all is done. */
-export function relinquish(f: FrameTable, types: PageTypes, memory: DomainMemory, budget: number): number {
+export function relinquish(
+  f: FrameTable,
+  long: LongWork,
+  types: PageTypes,
+  memory: DomainMemory,
+  budget: number,
+): number {
   if (!memory.dying) {
     memory.dying = true;
     memory.relinquishLeft = memory.totPages;
     for (const mfn of memory.sharedFrames) f.putAllocation(mfn);
   }
-  for (; budget > 0 && memory.relinquishLeft > 0 && memory.head !== 0; budget--) {
+  let left = budget;
+  const stop = (): boolean => --left <= 0;
+  types.deferring = true;
+  while (long.finish(memory, stop) && left-- > 0 && memory.relinquishLeft > 0 && memory.head !== 0) {
     // Frames that have been looked at go to the end, so those not yet seen are always in front.
     const mfn = memory.head;
     memory.relinquishLeft--;
@@ -27,5 +37,6 @@ export function relinquish(f: FrameTable, types: PageTypes, memory: DomainMemory
     f.putAllocation(mfn);
     f.putPage(mfn);
   }
-  return memory.head === 0 ? 0 : memory.relinquishLeft;
+  types.deferring = false;
+  return memory.head === 0 ? 0 : memory.relinquishLeft + memory.deferred.length;
 }

@@ -135,12 +135,52 @@ export class Chaos {
       this.#directStore,
       this.#remake,
       this.#wild,
+      this.#tree,
     ];
     const op = this.#pick(ops);
     const [name, result] = op.call(this, g);
     const key = `${name} ${result < 0 ? "refused" : "done"}`;
     this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
     return `${name} by d${g.domain.id} gave ${result}`;
+  }
+
+  /** A call that is interrupted now and then, and mostly continued; the guest may also do something else instead. */
+  #call(g: Guest, handler: Handler, ...values: (number | bigint)[]): number {
+    const args = this.f.args(...values);
+    for (;;) {
+      this.f.preempt = this.#random(3) === 0;
+      const result = handler(this.f.hv, g.vcpu, args);
+      if (result !== CONTINUE) return result;
+      const found = this.f.checker.check();
+      if (found.length > 0) throw new Error(`between two pieces of a call: ${found[0]}`);
+      if (this.#random(8) === 0) return 0;
+    }
+  }
+
+  /** Makes a tree of fresh tables out of four pages, right or a little wrong, and pins it or hangs it into another. */
+  #tree(g: Guest): [string, number] {
+    const pages = [10, 11, 12, 13].map((page) => g.p2m[page]);
+    if (this.f.mm.tableLevel(g.l1[0]) !== 1) return ["idle", 0];
+    for (const page of [10, 11, 12, 13]) this.f.mm.setEntry(1, g.l1[0] * 1024 + page * 2, 0, 0, g.domain.id);
+    for (let level = 1; level <= 4; level++) {
+      const mfn = pages[level - 1];
+      if (this.f.frames.typeCount[mfn] !== 0 || this.f.frames.owner[mfn] !== g.domain.id) return ["idle", 0];
+      this.f.memory.frame(mfn).fill(0);
+      for (let i = 0; i < 3; i++)
+        this.f.memory.u32[mfn * 1024 + this.#index() * 2] = level === 1 ? this.#entryLo(g) : lo(pages[level - 2], 7);
+      if (this.#random(8) === 0) this.f.memory.u32[mfn * 1024 + 40] = this.#entryLo(g);
+      if (this.#random(8) === 0) this.f.memory.u32[mfn * 1024 + 42] = lo(mfn, 5);
+    }
+    const { view, va } = this.#args(g);
+    if (this.#random(2)) {
+      view.setBigUint64(0, BigInt(g.l4) * 4096n + BigInt(this.#index() * 8), true);
+      view.setUint32(8, lo(pages[2], 7), true);
+      view.setUint32(12, 0, true);
+      return ["tree hung", this.#call(g, mmuUpdate, va, 1, 0, DOMID_SELF)];
+    }
+    view.setUint32(0, this.#pick([3, 3, 3, 2, 5, 15]), true);
+    view.setBigUint64(8, BigInt(pages[3]), true);
+    return ["tree", this.#call(g, mmuextOp, va, 1, 0, DOMID_SELF)];
   }
 
   #update(g: Guest): [string, number] {
@@ -155,16 +195,16 @@ export class Chaos {
     }
     const others = this.#pick([1, 2, DOMID_IO, DOMID_XEN, 77]);
     const foreign = this.#random(4) ? DOMID_SELF : others | (this.#random(3) ? 0 : 2 << 16);
-    return ["mmu_update", this.f.call(g, mmuUpdate, va, count, 0, foreign)];
+    return ["mmu_update", this.#call(g, mmuUpdate, va, count, 0, foreign)];
   }
 
   #updateVa(g: Guest): [string, number] {
     this.#args(g);
     const value = BigInt(this.#entryLo(g)) | (BigInt(this.#pick([0, 0x80000000])) << 32n);
     const flags = this.#pick([0, 1, 2, 5, 6]);
-    if (this.#random(3)) return ["update_va_mapping", this.f.call(g, updateVaMapping, this.#address(), value, flags)];
+    if (this.#random(3)) return ["update_va_mapping", this.#call(g, updateVaMapping, this.#address(), value, flags)];
     const other = this.#pick([1, 2, DOMID_IO]);
-    return ["update_va_other", this.f.call(g, updateVaMappingOtherdomain, this.#address(), value, flags, other)];
+    return ["update_va_other", this.#call(g, updateVaMappingOtherdomain, this.#address(), value, flags, other)];
   }
 
   #ext(g: Guest): [string, number] {
@@ -179,7 +219,7 @@ export class Chaos {
     view.setUint32(0, command, true);
     view.setBigUint64(8, BigInt(mfn), true);
     view.setBigUint64(16, BigInt(this.#mfn(g)), true);
-    return [`mmuext_op ${command}`, this.f.call(g, mmuextOp, va, 1, 0, this.#random(8) ? DOMID_SELF : 2)];
+    return [`mmuext_op ${command}`, this.#call(g, mmuextOp, va, 1, 0, this.#random(8) ? DOMID_SELF : 2)];
   }
 
   /** A load or store by the guest's own code: what it may write, it fills with entries of its liking. */
@@ -212,7 +252,7 @@ export class Chaos {
       view.setUint16(base + 24, DOMID_SELF, true);
     }
     view.setBigUint64(64, 0n, true);
-    const result = this.f.call(g, memoryOp, command, va);
+    const result = this.#call(g, memoryOp, command, va);
     const mfn = Number(view.getBigUint64(512, true));
     // What it got takes the place of one of its pages in our list, so that it is used.
     if ((command === 0 || command === 6) && result > 0 && mfn < this.f.frames.totalFrames)
@@ -244,7 +284,7 @@ export class Chaos {
       args.view.setUint32(8, this.#pick([2, 2, 6, 6, 1, 3, 7, 4]) | (pte ? 16 : 0), true);
       args.view.setUint32(12, known?.ref ?? ref, true);
       args.view.setUint16(16, (known?.owner ?? other).domain.id, true);
-      this.f.call(by, grantTableOp, 0, args.va, 1);
+      this.#call(by, grantTableOp, 0, args.va, 1);
       const status = args.view.getInt16(18, true);
       const bus = Number(args.view.getBigUint64(24, true));
       if (status === 0) this.#mapped.push({ by, handle: args.view.getUint32(20, true), address, bus });
@@ -259,7 +299,7 @@ export class Chaos {
     args.view.setBigUint64(0, BigInt(this.#random(8) ? (mapping?.address ?? this.#address()) : 0), true);
     args.view.setBigUint64(8, BigInt(second), true);
     args.view.setUint32(16, mapping?.handle ?? this.#random(600), true);
-    this.f.call(by, grantTableOp, replace ? 7 : 1, args.va, 1);
+    this.#call(by, grantTableOp, replace ? 7 : 1, args.va, 1);
     return [replace ? "unmap_and_replace" : "unmap", args.view.getInt16(20, true)];
   }
 
@@ -272,7 +312,7 @@ export class Chaos {
       view.setBigUint64(0, BigInt(this.#mfn(g)), true);
       view.setUint16(8, other, true);
       view.setUint32(12, Number(ref), true);
-      this.f.call(g, grantTableOp, 4, va, 1);
+      this.#call(g, grantTableOp, 4, va, 1);
       return ["transfer", view.getInt16(16, true)];
     }
     const flags = this.#random(4);
@@ -284,7 +324,7 @@ export class Chaos {
     view.setUint16(26, this.#random(4096), true);
     view.setUint16(32, this.#random(100), true);
     view.setUint16(34, flags, true);
-    this.f.call(g, grantTableOp, 5, va, 1);
+    this.#call(g, grantTableOp, 5, va, 1);
     return ["copy", view.getInt16(36, true)];
   }
 
@@ -293,11 +333,11 @@ export class Chaos {
     if (this.#random(2)) {
       const value = BigInt(this.#random(0xffff)) | (BigInt(this.#pick([0x8900, 0xaf9b00, 0x8c00, 0])) << 32n);
       const at = BigInt(this.#mfn(g)) * 4096n + BigInt(this.#index() * 8);
-      return ["update_descriptor", this.f.call(g, updateDescriptor, at, value)];
+      return ["update_descriptor", this.#call(g, updateDescriptor, at, value)];
     }
     const count = this.#random(3);
     for (let i = 0; i < count; i++) view.setBigUint64(i * 8, BigInt(this.#mfn(g)), true);
-    return ["set_gdt", this.f.call(g, setGdt, va, count * 512)];
+    return ["set_gdt", this.#call(g, setGdt, va, count * 512)];
   }
 
   #directStore(g: Guest): [string, number] {
@@ -339,7 +379,7 @@ export class Chaos {
     const first = name === "memory_op" || name === "grant_table_op" ? BigInt(this.#random(30)) : value();
     const second = this.#random(2) ? BigInt(this.#random(20)) : value();
     const third = this.#random(2) ? BigInt(this.#random(3)) : value();
-    const result = this.f.call(
+    const result = this.#call(
       g,
       HANDLERS[name],
       first,

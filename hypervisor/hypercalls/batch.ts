@@ -1,0 +1,101 @@
+// The common course of mmu_update and mmuext_op: (requests, count, pointer to the done count or NULL, domain). Each request
+// is copied, made ready for, carried out; the first that fails ends the batch; the count of those done is written out. Long
+// work is continued: in the middle of the batch by arguments that name the rest of it, and after its end, when only tables
+// are left to be undone, by arguments that carry the result (Xen uses the same forms).
+
+import { XEN_EFAULT } from "../../shared/abi/errno.ts";
+import type { Va } from "../../shared/brand.ts";
+import type { Hypervisor } from "../hypervisor.ts";
+import { PREEMPT_ENTRIES } from "../limits.ts";
+import type { DomainMemory } from "../memory/domain_memory.ts";
+import { rangeOk } from "../memory/guest_access.ts";
+import type { Vcpu } from "../vcpu.ts";
+import { type Args, CONTINUE } from "./args.ts";
+
+/** Set in the count of a continued call: the done count in guest memory is added to, not replaced. */
+const MMU_UPDATE_PREEMPTED = 0x80000000;
+/** Virtual-clock cost of each table entry that a request makes the hypervisor look at. */
+const ENTRY_NS = 2;
+
+export interface Requests {
+  /** Bytes of one request, and what one costs on the virtual clock. */
+  readonly size: number;
+  readonly costNs: number;
+  /** Whose tables the requests change; undefined: nobody's. */
+  readonly memory: DomainMemory | undefined;
+  /** The table that the request in scratch is about to make one of which level, if any: checked ahead. */
+  becomes(): { mfn: number; level: number } | undefined;
+  /** Carries out the request in scratch: 0 or a negative errno. */
+  perform(): number;
+}
+
+/** What is to be done before anything else: undoing what an earlier call left. A result, or undefined to go on. */
+export function resume(hv: Hypervisor, vcpu: Vcpu, a: Args): number | undefined {
+  if (!hv.mm.types.settle(vcpu.domain.memory, () => pause(hv))) return CONTINUE;
+  return a.u32(1) === MMU_UPDATE_PREEMPTED && a.isNull(0) ? a.i32(3) : undefined;
+}
+
+/** Whether the list of requests is the guest's: asked before anything else is said about the arguments. */
+export function listOk(a: Args, size: number): boolean {
+  return rangeOk(a.va(0), (a.u32(1) & ~MMU_UPDATE_PREEMPTED) * size);
+}
+
+export function runBatch(hv: Hypervisor, vcpu: Vcpu, a: Args, requests: Requests): number {
+  const count = a.u32(1) & ~MMU_UPDATE_PREEMPTED;
+  const start = a.va(0) as Va;
+  const { size, memory } = requests;
+  const own = memory === vcpu.domain.memory;
+  const stop = (): boolean => pause(hv);
+  let error = 0;
+  let i = 0;
+  let paused = false;
+  while (i < count && error === 0 && !paused) {
+    paused = i > 0 && i % PREEMPT_ENTRIES === 0 && stop();
+    if (paused) break;
+    if (!hv.access.read(vcpu, (start + i * size) as Va, hv.scratchBytes, 0, size)) error = -XEN_EFAULT;
+    else if (!ready(hv, requests, stop)) paused = true;
+    else {
+      hv.mm.types.deferring = own;
+      error = requests.perform();
+      hv.mm.types.deferring = false;
+      hv.charge(requests.costNs);
+      if (error === 0) i++;
+      // Only for itself does the caller leave work undone: another domain's tables are seen to at once.
+      paused = memory !== undefined && !hv.mm.long.finish(memory, own ? stop : () => false);
+    }
+  }
+  chargeWork(hv);
+  if (!a.isNull(2)) {
+    const before = a.u32(1) & MMU_UPDATE_PREEMPTED ? Math.max(hv.access.readU32(vcpu, a.va(2)), 0) : 0;
+    hv.access.writeU32(vcpu, a.va(2), (before + i) >>> 0);
+  }
+  if (!paused) return error;
+  if (error !== 0 || i === count) continueWith(a, 0, 0, 0, error);
+  else continueWith(a, a.lo(0) + i * size, a.hi(0), count - i, undefined);
+  return CONTINUE;
+}
+
+/** Leaves the rest of the batch in the arguments, or no batch but its result. */
+function continueWith(a: Args, lo: number, hi: number, left: number, result: number | undefined): void {
+  a.setHalves(0, lo >>> 0, (hi + (lo > 0xffffffff ? 1 : 0)) >>> 0);
+  a.setNum(1, (left | MMU_UPDATE_PREEMPTED) >>> 0);
+  if (result === undefined) return;
+  a.setHalves(2, 0, 0);
+  a.setNum(3, result >>> 0);
+}
+
+function ready(hv: Hypervisor, requests: Requests, stop: () => boolean): boolean {
+  const table = requests.memory && requests.becomes();
+  return !table || hv.mm.long.prepare(requests.memory as DomainMemory, table.mfn, table.level, stop);
+}
+
+/** Charges for the work so far, and asks whether others must run now. */
+function pause(hv: Hypervisor): boolean {
+  chargeWork(hv);
+  return hv.preemptCheck();
+}
+
+function chargeWork(hv: Hypervisor): void {
+  hv.charge(hv.mm.types.work * ENTRY_NS);
+  hv.mm.types.work = 0;
+}
