@@ -31,6 +31,14 @@ function isOpen({ form, before, code }: Case, vector: Vector): boolean {
   // Which of its sixteen bytes faults; and MXCSR's bit 17, which one maker has.
   if (form.name.startsWith("maskmovdqu") && vector.trap) return true;
   if (form.name === "ldmxcsr" && vector.after.fx[26] !== 0) return true;
+  // Which of two pointers is followed first, when neither leads anywhere.
+  if (/cmps$/.test(form.name) && vector.trap) {
+    const astray = (register: number) => {
+      const at = Number(before.regs[register]) - Place.data;
+      return at < 64 || at > 8192 - 64;
+    };
+    if (astray(6) && astray(7)) return true;
+  }
   // What bsf and bsr leave in their destination for a source of 0: unchanged, which AMD's manual promises; kept.
   return false;
 }

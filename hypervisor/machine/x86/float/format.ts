@@ -142,9 +142,11 @@ export function pack(
   let { value, inexact, up } = roundTo(number, leading - precision + 1, rounding, sticky);
   let unit = leading - precision + 1;
   let tiny = false;
+  let exactDigits = false;
   if (leading < least) {
     // Tiny unless rounding to full precision, exponent unbounded, carries into the normal numbers.
     tiny = !(leading === least - 1 && bitLength(value) > precision);
+    exactDigits = !inexact;
     if (flush && tiny) {
       raised.flags |= Flag.UE | Flag.PE;
       return encode(0, 0n);
@@ -152,7 +154,7 @@ export function pack(
     unit = least - precision + 1;
     ({ value, inexact, up } = roundTo(number, unit, rounding, sticky));
   }
-  if (inexact) raised.flags |= Flag.PE | (tiny ? Flag.UE : 0);
+  if (inexact) raised.flags |= tiny ? Flag.UE | (exactDigits ? TINY_EXACT : Flag.PE) : Flag.PE;
   else if (tiny) raised.flags |= TINY;
   raised.roundedUp = up;
   if (value === 0n) return encode(0, 0n);
@@ -175,6 +177,9 @@ export function pack(
 
 /** Above the flags: an exact result was tiny, which counts as underflow only while that exception is unmasked. */
 export const TINY = 0x100;
+
+/** Likewise: a tiny result's digits were exact but for its exponent, so that it is inexact only while UE is masked. */
+export const TINY_EXACT = 0x400;
 
 /** Likewise: an overflow's digits were exact, and so it is inexact only while that exception is masked. */
 export const HUGE = 0x200;

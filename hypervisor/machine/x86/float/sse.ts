@@ -4,7 +4,7 @@
 // through arithmetic.ts. Called by the instructions in instructions/sse_float.ts.
 
 import { compare, type Environment, fromInteger, nanOf, Operation, operate, toInteger } from "./arithmetic.ts";
-import { F32, Flag, type Format, HUGE, Kind, type Num, pack, Rounding, TINY, unpack } from "./format.ts";
+import { F32, Flag, type Format, HUGE, Kind, type Num, pack, Rounding, TINY, TINY_EXACT, unpack } from "./format.ts";
 
 const MIN_F32 = 2 ** -126;
 const MAX_F32 = 3.4028234663852886e38;
@@ -55,7 +55,8 @@ export class SseUnit implements Environment {
   #counted(): number {
     const tiny = this.flags & TINY && !(this.#mxcsr & 0x800) ? Flag.UE : 0;
     const huge = this.flags & HUGE && this.#mxcsr & 0x400 ? Flag.PE : 0;
-    const flags = (this.flags & 0x3f) | tiny | huge;
+    const few = this.flags & TINY_EXACT && this.#mxcsr & 0x800 ? Flag.PE : 0;
+    const flags = (this.flags & 0x3f) | tiny | huge | few;
     const before = Flag.IE | Flag.DE | Flag.ZE;
     return flags & before & ~(this.#mxcsr >>> 7) ? flags & before : flags;
   }

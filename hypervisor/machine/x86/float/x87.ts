@@ -14,6 +14,7 @@ import {
   type Num,
   pack,
   TINY,
+  TINY_EXACT,
   unpack,
 } from "./format.ts";
 
@@ -166,6 +167,7 @@ export class X87Unit implements Environment {
     const unmasked = ~this.control & 0x3f;
     let flags = this.flags & 0x3f;
     if (this.flags & TINY && unmasked & Flag.UE) flags |= Flag.UE;
+    if (this.flags & TINY_EXACT && !(unmasked & Flag.UE)) flags |= Flag.PE;
     if (this.flags & HUGE && !(unmasked & Flag.OE)) flags |= Flag.PE;
     const stopped = (flags & unmasked & BEFORE) !== 0 || (memory && (flags & unmasked & (Flag.OE | Flag.UE)) !== 0);
     if (flags & unmasked & BEFORE) flags &= BEFORE;

@@ -196,7 +196,8 @@ function load(name: string, form: string, source: Source): Description {
 
 /** fst, fstp: ST(0) rounded into a memory format. */
 function store(name: string, form: string, format: Format, pops: boolean): Description {
-  return x87(name, [form], ({ unit, write }) => {
+  return x87(name, [form], (work) => {
+    const { unit } = work;
     let bits: bigint;
     if (unit.underflow(0)) bits = pack(indefinite(), format, 0, unit);
     else {
@@ -204,19 +205,21 @@ function store(name: string, form: string, format: Format, pops: boolean): Descr
       const special = nanOf(number, number, unit);
       bits = pack(special ?? number, format, unit.rounding, unit);
     }
-    return put(unit, bits, format === F32 ? 4 : 8, pops, write);
+    return put(work, bits, format === F32 ? 4 : 8, pops);
   });
 }
 
 /** Stores a result unless an exception forbids it; a fault of the store leaves everything as it was. */
-function put(unit: X87Unit, bits: bigint, bytes: number, pops: boolean, write: X87Work["write"]): boolean {
+function put({ unit, read, write }: X87Work, bits: bigint, bytes: number, pops: boolean): boolean {
   const { status } = unit;
   const allowed = unit.settle(true);
   const out = new Uint8Array(10);
   const view = new DataView(out.buffer);
   view.setBigUint64(0, BigInt.asUintN(64, bits), true);
   view.setUint16(8, Number(BigInt.asUintN(16, bits >> 64n)), true);
-  if (allowed && !write(out.subarray(0, bytes))) {
+  // What isn't stored must be storable all the same: what is there is written again.
+  if (!allowed && read(bytes)) out.set(buffer.subarray(0, bytes));
+  if (!write(out.subarray(0, bytes))) {
     unit.status = status;
     return false;
   }
@@ -226,7 +229,8 @@ function put(unit: X87Unit, bits: bigint, bytes: number, pops: boolean, write: X
 
 /** fist, fistp, fisttp. */
 function storeInteger(name: string, form: string, bits: 16 | 32 | 64, pops: boolean, truncate: boolean): Description {
-  return x87(name, [form], ({ unit, write }) => {
+  return x87(name, [form], (work) => {
+    const { unit } = work;
     if (truncate) unit.rounding = Rounding.ZERO;
     const none = 1n << BigInt(bits - 1);
     let value: bigint;
@@ -235,7 +239,7 @@ function storeInteger(name: string, form: string, bits: 16 | 32 | 64, pops: bool
       const number = unit.num(0);
       value = toInteger(number, bits, unit) ?? none;
     }
-    return put(unit, BigInt.asUintN(bits, value), bits / 8, pops, write);
+    return put(work, BigInt.asUintN(bits, value), bits / 8, pops);
   });
 }
 
@@ -366,8 +370,8 @@ export const fpu: readonly Description[] = [
   store("fstp32", "d9/3 M", F32, true),
   store("fst64", "dd/2 M", F64, false),
   store("fstp64", "dd/3 M", F64, true),
-  x87("fstp80", ["db/7 M"], ({ unit, write }) => {
-    return put(unit, unit.underflow(0) ? nan(unit) : unit.bits(0), 10, true, write);
+  x87("fstp80", ["db/7 M"], (work) => {
+    return put(work, work.unit.underflow(0) ? nan(work.unit) : work.unit.bits(0), 10, true);
   }),
   storeInteger("fist16", "df/2 M", 16, false, false),
   storeInteger("fistp16", "df/3 M", 16, true, false),
