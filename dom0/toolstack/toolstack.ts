@@ -8,16 +8,14 @@ import type { DomId } from "../../shared/brand.ts";
 import type { ConsoleDaemon } from "../consoled/index.ts";
 import { domainPath, RELEASE_DOMAIN, type XsClient } from "../xenstored/index.ts";
 import { buildDomain } from "./builder/build.ts";
-import { planLayout } from "./builder/layout.ts";
 import type { DomainConfig } from "./config/index.ts";
 import { actionFor, preservedName } from "./death.ts";
 import { describeError, ToolstackError } from "./errors.ts";
-import { findFile, readWhole } from "./files.ts";
-import { ImageError, unpackKernel } from "./image/index.ts";
-import { parseKernelImage } from "./kernel_image.ts";
+import { prepare } from "./prepare.ts";
 import { makeUuid, parseUuid } from "./uuid.ts";
-import { isNamed, OutOfMemory, WEIGHT_SCALE, Xc } from "./xc.ts";
-import { physInfo } from "./xc_machine.ts";
+import { isNamed, Xc } from "./xc.ts";
+import { OutOfMemory } from "./xc_build.ts";
+import { getBvt, setBvt, WEIGHT_SCALE } from "./xc_bvt.ts";
 import { removeDomain, renameDomain, writeDom0, writeDomain, writeRings } from "./xenstore_entries.ts";
 
 /** A domain that this toolstack made. */
@@ -36,8 +34,6 @@ export interface Managed {
   settled: boolean;
 }
 
-/** Frames beyond a domain's memory that making it takes: shared_info, grant table, vcpus. */
-const SLACK_PAGES = 64;
 /** KiB by which libxl lets a domain exceed its maximum (LIBXL_MAXMEM_CONSTANT). */
 const MAXMEM_SLACK_KIB = 1024;
 
@@ -122,22 +118,8 @@ export class Toolstack {
   }
 
   *#create(config: DomainConfig): Task<DomId> {
-    const { host } = this.#kernel;
     this.#checkNameFree(config.name);
-    const kernelPath = yield* findFile(host, "kernel", config.kernel, config.file);
-    const kernelFile = yield* readWhole(host, "kernel", kernelPath);
-    const ramdiskPath = config.ramdisk && (yield* findFile(host, "ramdisk", config.ramdisk, config.file));
-    const ramdisk = ramdiskPath ? yield* readWhole(host, "ramdisk", ramdiskPath) : new Uint8Array(0);
-    const { image, layout } = inFile(`kernel ${kernelPath}`, () => {
-      const parsed = parseKernelImage(unpackKernel(kernelFile));
-      return { image: parsed, layout: planLayout(parsed, config.memoryMiB * 256, ramdisk.length) };
-    });
-    const free = physInfo(this.#kernel).freePages;
-    if (layout.totalPages + SLACK_PAGES > free)
-      throw new ToolstackError(
-        `not enough free memory: ${config.name} needs ${config.memoryMiB} MiB, ${Math.floor(free / 256)} MiB are free`,
-      );
-
+    const { image, layout, ramdisk } = yield* prepare(this.#kernel, config);
     const startedMs = this.#kernel.clock.wallclockMs();
     const uuid = config.uuid ?? makeUuid(`${config.name} ${startedMs} ${this.#made++}`);
     if (this.all.some((m) => m.uuid === uuid)) throw new ToolstackError(`a domain with UUID ${uuid} exists already`);
@@ -159,13 +141,9 @@ export class Toolstack {
       this.xc.setMaxVcpus(domid, config.maxVcpus);
       this.xc.setMaxMem(domid, config.maxmemMiB * 1024 + MAXMEM_SLACK_KIB);
       this.xc.setMemoryMap(domid, config.maxmemMiB * 1024);
-      const built = yield* buildDomain(this.#kernel, this.xc, {
-        domid,
-        image,
-        layout,
-        ramdisk,
-        cmdline: config.cmdline,
-      });
+      const { sharedInfoMfn: sharedInfo } = this.xc.domainInfo(domid)!;
+      const { cmdline } = config;
+      const built = yield* buildDomain(this.#kernel, { domid, image, layout, ramdisk, cmdline, sharedInfo });
       this.#xs.transaction((view) =>
         writeRings(view, {
           domid,
@@ -190,7 +168,7 @@ export class Toolstack {
 
   #setWeight(domid: DomId, weight: number): void {
     const mcuAdvance = Math.max(1, Math.round(WEIGHT_SCALE / weight));
-    this.xc.setBvt(domid, { ...this.xc.getBvt(domid), mcuAdvance });
+    setBvt(this.#kernel, domid, { ...getBvt(this.#kernel, domid), mcuAdvance });
   }
 
   *#destroy(domid: DomId): Task {
@@ -268,15 +246,5 @@ export class Toolstack {
   #checkNameFree(name: string): void {
     const taken = this.xc.domains().some(({ domid }) => this.nameOf(domid) === name);
     if (taken) throw new ToolstackError(`Domain with name "${name}" already exists.`);
-  }
-}
-
-/** Puts a file's name in front of what is wrong with its content. */
-function inFile<T>(what: string, body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    if (error instanceof ImageError) throw new ToolstackError(`${what}: ${error.message}`);
-    throw error;
   }
 }

@@ -1,22 +1,13 @@
-// The control calls of a toolstack as plain methods, like Xen's libxc: domctl, sysctl, memory_op and the rest, in numbers
-// and small objects. Called by the domain builder, the toolstack and xl; stateless. A call that the hypervisor refuses
-// throws the SDK's XenError.
+// The control calls of a toolstack as plain methods, like Xen's libxc: the life of domains and what is known of them.
+// xc_build.ts has those that fill a new domain, xc_bvt.ts the scheduler's, xc_machine.ts the machine's. Called by the
+// toolstack and xl; stateless. A call that the hypervisor refuses throws the SDK's XenError.
 
 import type { Kernel } from "../../guests/sdk/index.ts";
-import { VcpuGuestContext } from "../../shared/abi/arch_x86.ts";
 import * as D from "../../shared/abi/domctl.ts";
-import { GNTST_okay, GNTTABOP_setup_table, GnttabSetupTable } from "../../shared/abi/grant_table.ts";
-import {
-  E820_RAM,
-  E820Entry,
-  XENMEM_populate_physmap,
-  XENMEM_set_memory_map,
-  XenForeignMemoryMap,
-  XenMemoryReservation,
-} from "../../shared/abi/memory.ts";
+import { E820_RAM, E820Entry, XENMEM_set_memory_map, XenForeignMemoryMap } from "../../shared/abi/memory.ts";
 import type { Accessor } from "../../shared/abi/struct.ts";
 import * as S from "../../shared/abi/sysctl.ts";
-import { __HYPERVISOR_memory_op, MMUEXT_PIN_L4_TABLE } from "../../shared/abi/xen.ts";
+import { __HYPERVISOR_memory_op } from "../../shared/abi/xen.ts";
 import type { DomId, Mfn } from "../../shared/brand.ts";
 
 /** What domctl getdomaininfo tells of a domain. */
@@ -47,20 +38,6 @@ export interface VcpuState {
   readonly cpu: number;
 }
 
-/** BVT parameters of a domain, as xl sched-bvt shows them. */
-export interface BvtParameters {
-  mcuAdvance: number;
-  warp: boolean;
-  warpValue: number;
-  /** Milliseconds; 0: no bound. */
-  warpLimitMs: number;
-  unwarpLimitMs: number;
-}
-
-/** weight x mcuAdvance, as the hypervisor's BVT has it: a new domain's weight of 256 is an mcu_advance of 2^17. */
-export const WEIGHT_SCALE = 1 << 25;
-
-const POPULATE_BATCH = 4096;
 const INFO_LIST = 64;
 
 export class Xc {
@@ -154,58 +131,6 @@ export class Xc {
     });
   }
 
-  /**
-   * Gives the domain frames for its page frame numbers `first` to `first + count - 1`; returns their machine frames.
-   * Throws XenError ENOMEM when fewer can be had (what was given stays the domain's, until it is destroyed).
-   */
-  populate(domid: DomId, first: number, count: number): Mfn[] {
-    const { xen } = this.#kernel;
-    const mfns: Mfn[] = [];
-    for (let at = 0; at < count; at += POPULATE_BATCH) {
-      const n = Math.min(POPULATE_BATCH, count - at);
-      xen.arena.use((a) => {
-        const list = a.alloc(n * 8);
-        for (let i = 0; i < n; i++) list.view.setUint32(i * 8, first + at + i, true);
-        const r = a.struct(XenMemoryReservation);
-        r.at.extent_start_num = list.va;
-        r.at.nr_extents_num = n;
-        r.at.domid = domid;
-        const done = xen.call("populate_physmap", __HYPERVISOR_memory_op, XENMEM_populate_physmap, r.va);
-        if (done < n) throw new OutOfMemory();
-        for (let i = 0; i < n; i++) mfns.push(list.view.getUint32(i * 8, true) as Mfn);
-      });
-    }
-    return mfns;
-  }
-
-  /** Pins the domain's level-4 table: from then on it is one, and validated. */
-  pinL4(domid: DomId, mfn: Mfn): void {
-    this.#kernel.xen.mmuextOp((op) => {
-      op.cmd = MMUEXT_PIN_L4_TABLE;
-      op.arg1_mfn_num = mfn;
-    }, domid);
-  }
-
-  /** Fills a frame of the domain with the hypercall page. */
-  hypercallInit(domid: DomId, mfn: Mfn): void {
-    this.#kernel.xen.domctl(D.XEN_DOMCTL_hypercall_init, domid, (u) => {
-      D.XenDomctlHypercallInit.at(u).gmfn_num = mfn;
-    });
-  }
-
-  /** Sets a vcpu's registers; `fill` gets a zeroed context. */
-  setVcpuContext(domid: DomId, vcpu: number, fill: (c: Accessor<typeof VcpuGuestContext.fields>) => void): void {
-    this.#kernel.xen.arena.use((a) => {
-      const context = a.struct(VcpuGuestContext);
-      fill(context.at);
-      this.#kernel.xen.domctl(D.XEN_DOMCTL_setvcpucontext, domid, (u) => {
-        const v = D.XenDomctlVcpucontext.at(u);
-        v.vcpu = vcpu;
-        v.ctxt_num = context.va;
-      });
-    });
-  }
-
   vcpuState(domid: DomId, vcpu: number): VcpuState {
     return this.#kernel.xen.domctl(
       D.XEN_DOMCTL_getvcpuinfo,
@@ -224,74 +149,6 @@ export class Xc {
         };
       },
     );
-  }
-
-  /** The machine frame of the first page of the domain's grant table, made if need be. */
-  grantTableFrame(domid: DomId): Mfn {
-    const { xen } = this.#kernel;
-    return xen.arena.use((a) => {
-      const list = a.alloc(8);
-      return xen.grantTableOp(
-        GNTTABOP_setup_table,
-        GnttabSetupTable,
-        (s) => {
-          s.dom = domid;
-          s.nr_frames = 1;
-          s.frame_list_num = list.va;
-        },
-        (s) => {
-          if (s.status !== GNTST_okay) throw new Error(`grant table of domain ${domid}: grant status ${s.status}`);
-          return list.view.getUint32(0, true) as Mfn;
-        },
-      );
-    });
-  }
-
-  /** Calls `use` with the bytes of a frame of the domain, mapped writable meanwhile. */
-  withFrame(domid: DomId, mfn: Mfn, use: (bytes: Uint8Array<SharedArrayBuffer>) => void): void {
-    this.withFrames(domid, [mfn], (_, bytes) => use(bytes));
-  }
-
-  /** Calls `use` for each of the frames, some hundred of which are mapped at a time. */
-  withFrames(domid: DomId, mfns: readonly Mfn[], use: (i: number, bytes: Uint8Array<SharedArrayBuffer>) => void): void {
-    for (let at = 0; at < mfns.length; at += 512) {
-      const mapping = this.#kernel.mapForeign(domid, mfns.slice(at, at + 512), true);
-      try {
-        for (let i = 0; i < mapping.count; i++) use(at + i, mapping.page(i));
-      } finally {
-        mapping.unmap();
-      }
-    }
-  }
-
-  getBvt(domid: DomId): BvtParameters {
-    return this.#kernel.xen.domctl(
-      D.XEN_DOMCTL_scheduler_op,
-      domid,
-      (u) => schedulerOp(u, D.XEN_DOMCTL_SCHEDOP_getinfo),
-      (u) => {
-        const b = D.XenDomctlSchedulerOp.at(u).bvt;
-        return {
-          mcuAdvance: b.mcu_adv,
-          warp: b.warpback !== 0,
-          warpValue: b.warpvalue,
-          warpLimitMs: b.warpl_num,
-          unwarpLimitMs: b.warpu_num,
-        };
-      },
-    );
-  }
-
-  setBvt(domid: DomId, p: BvtParameters): void {
-    this.#kernel.xen.domctl(D.XEN_DOMCTL_scheduler_op, domid, (u) => {
-      schedulerOp(u, D.XEN_DOMCTL_SCHEDOP_putinfo);
-      const b = D.XenDomctlSchedulerOp.at(u).bvt;
-      b.mcu_adv = p.mcuAdvance;
-      b.warpback = p.warp ? 1 : 0;
-      b.warpvalue = p.warpValue;
-      b.warpl_num = p.warpLimitMs;
-      b.warpu_num = p.unwarpLimitMs;
-    });
   }
 
   #domainsFrom(first: number): DomainInfo[] {
@@ -314,20 +171,9 @@ export class Xc {
   }
 }
 
-/** There is not enough free memory for what was asked. */
-export class OutOfMemory extends Error {
-  override readonly name = "OutOfMemory";
-}
-
 /** True for an error of the SDK (XenError, HostError) of that name: "ENOMEM". */
 export function isNamed(error: unknown, code: string): boolean {
   return error instanceof Error && (error as { code?: unknown }).code === code;
-}
-
-function schedulerOp(u: DataView, cmd: number): void {
-  const s = D.XenDomctlSchedulerOp.at(u);
-  s.sched_id = D.XEN_SCHEDULER_BVT;
-  s.cmd = cmd;
 }
 
 function toInfo(i: Accessor<typeof D.XenDomctlGetdomaininfo.fields>): DomainInfo {

@@ -1,7 +1,6 @@
 // What a toolstack asks of the machine as a whole: sysctl and xen_version, as plain calls. Called by xl and the toolstack.
 
 import type { Kernel } from "../../guests/sdk/index.ts";
-import { XEN_SCHEDULER_BVT } from "../../shared/abi/domctl.ts";
 import * as S from "../../shared/abi/sysctl.ts";
 import * as V from "../../shared/abi/version.ts";
 
@@ -60,28 +59,6 @@ export function physInfo(kernel: Kernel): PhysInfo {
 /** A XEN_SCHEDULER_ number. */
 export function schedulerId(kernel: Kernel): number {
   return kernel.xen.sysctl(S.XEN_SYSCTL_sched_id, undefined, (u) => S.XenSysctlSchedId.at(u).sched_id);
-}
-
-/** The context-switch allowance of BVT in nanoseconds. */
-export function bvtAllowanceNs(kernel: Kernel): number {
-  return kernel.xen.sysctl(
-    S.XEN_SYSCTL_scheduler_op,
-    (u) => {
-      const s = S.XenSysctlSchedulerOp.at(u);
-      s.sched_id = XEN_SCHEDULER_BVT;
-      s.cmd = S.XEN_SYSCTL_SCHEDOP_getinfo;
-    },
-    (u) => S.XenSysctlSchedulerOp.at(u).sched_bvt.ctx_allow,
-  );
-}
-
-export function setBvtAllowanceNs(kernel: Kernel, allowanceNs: number): void {
-  kernel.xen.sysctl(S.XEN_SYSCTL_scheduler_op, (u) => {
-    const s = S.XenSysctlSchedulerOp.at(u);
-    s.sched_id = XEN_SCHEDULER_BVT;
-    s.cmd = S.XEN_SYSCTL_SCHEDOP_putinfo;
-    s.sched_bvt.ctx_allow = allowanceNs;
-  });
 }
 
 /** The hypervisor's log from its beginning; with `clear` it is emptied. */

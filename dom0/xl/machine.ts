@@ -2,16 +2,8 @@
 
 import { XEN_SCHEDULER_BVT, XEN_SCHEDULER_CREDIT2 } from "../../shared/abi/domctl.ts";
 import * as S from "../../shared/abi/sysctl.ts";
-import { WEIGHT_SCALE } from "../toolstack/xc.ts";
-import {
-  bvtAllowanceNs,
-  debugKeys,
-  physInfo,
-  readLog,
-  schedulerId,
-  setBvtAllowanceNs,
-  versionInfo,
-} from "../toolstack/xc_machine.ts";
+import { bvtAllowanceNs, getBvt, setBvt, setBvtAllowanceNs, WEIGHT_SCALE } from "../toolstack/xc_bvt.ts";
+import { debugKeys, physInfo, readLog, schedulerId, versionInfo } from "../toolstack/xc_machine.ts";
 import { type Command, CommandError } from "./context.ts";
 import { findDomain, nameOf } from "./domains.ts";
 import { expectWords, parseArguments } from "./options.ts";
@@ -161,12 +153,12 @@ export const schedBvt: Command = {
     const changes = options.some((o) => o.name !== "domain" && o.name !== "allowance");
     if (changes) {
       if (domid === undefined) throw new CommandError("Must specify a domain.");
-      const old = toolstack.xc.getBvt(domid);
+      const old = getBvt(kernel, domid);
       const weight = number("weight", 1, 65535);
       const warp = lastOf("warp");
       if (warp !== undefined && warp !== "on" && warp !== "off")
         throw new CommandError(`xl sched-bvt: warp is on or off, not "${warp}"`);
-      toolstack.xc.setBvt(domid, {
+      setBvt(kernel, domid, {
         mcuAdvance:
           number("advance", 1, WEIGHT_SCALE) ??
           (weight === undefined ? old.mcuAdvance : Math.max(1, Math.round(WEIGHT_SCALE / weight))),
@@ -179,7 +171,7 @@ export const schedBvt: Command = {
     if (changes || allowanceUs !== undefined) return 0;
     const domids = domid === undefined ? toolstack.xc.domains().map((d) => d.domid) : [domid];
     const rows = domids.map((id) => {
-      const bvt = toolstack.xc.getBvt(id);
+      const bvt = getBvt(kernel, id);
       return { name: nameOf(context, id), domid: id, weight: Math.round(WEIGHT_SCALE / bvt.mcuAdvance), ...bvt };
     });
     yield* io.write(bvtTable(bvtAllowanceNs(kernel), rows));

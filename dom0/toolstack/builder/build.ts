@@ -20,7 +20,7 @@ import {
 import { SharedInfo, SIF_MOD_START_PFN, StartInfo, XEN_LEGACY_MAX_VCPUS } from "../../../shared/abi/xen.ts";
 import type { DomId, Mfn, Port } from "../../../shared/brand.ts";
 import type { KernelImage } from "../kernel_image.ts";
-import type { Xc } from "../xc.ts";
+import { XcBuild } from "../xc_build.ts";
 import { type Extent, type Layout, PAGE } from "./layout.ts";
 import { type Table, tableEntries } from "./page_tables.ts";
 
@@ -31,6 +31,8 @@ export interface BuildRequest {
   /** Empty: none. */
   readonly ramdisk: Uint8Array;
   readonly cmdline: string;
+  /** Machine frame of the domain's shared_info. */
+  readonly sharedInfo: Mfn;
 }
 
 /** What the toolstack then tells xenstore. */
@@ -49,8 +51,9 @@ const DOM0 = 0 as DomId;
 const TURN_PAGES = 4096;
 
 /** Throws OutOfMemory, XenError. */
-export function* buildDomain(kernel: Kernel, xc: Xc, request: BuildRequest): Task<Built> {
+export function* buildDomain(kernel: Kernel, request: BuildRequest): Task<Built> {
   const { domid, image, layout } = request;
+  const xc = new XcBuild(kernel);
   const p2m = yield* populate(xc, domid, layout.totalPages);
   const { events } = kernel;
   // In this order: the guest's ports 1 and 2.
@@ -69,9 +72,8 @@ export function* buildDomain(kernel: Kernel, xc: Xc, request: BuildRequest): Tas
     consoleMfn: p2m[layout.consolePfn],
     consolePort,
   };
-  const sharedInfo = xc.domainInfo(domid)!.sharedInfoMfn;
-  xc.withFrame(domid, p2m[layout.startInfoPfn], (bytes) => fillStartInfo(bytes, request, built, sharedInfo));
-  xc.withFrame(domid, sharedInfo, maskUpcalls);
+  xc.withFrame(domid, p2m[layout.startInfoPfn], (bytes) => fillStartInfo(bytes, request, built));
+  xc.withFrame(domid, request.sharedInfo, maskUpcalls);
   writeTables(xc, domid, layout, p2m);
   xc.pinL4(domid, p2m[layout.tables[0].pfn]);
   xc.withFrame(domid, xc.grantTableFrame(domid), (bytes) => {
@@ -82,7 +84,7 @@ export function* buildDomain(kernel: Kernel, xc: Xc, request: BuildRequest): Tas
   return built;
 }
 
-function* populate(xc: Xc, domid: DomId, pages: number): Task<Mfn[]> {
+function* populate(xc: XcBuild, domid: DomId, pages: number): Task<Mfn[]> {
   const p2m: Mfn[] = [];
   while (p2m.length < pages) {
     for (const mfn of xc.populate(domid, p2m.length, Math.min(TURN_PAGES, pages - p2m.length))) p2m.push(mfn);
@@ -108,7 +110,7 @@ function listBytes(p2m: readonly Mfn[]): Uint8Array {
 }
 
 /** Copies pieces into frames, which read zero elsewhere; only frames that get bytes are mapped. */
-function* load(xc: Xc, domid: DomId, frames: readonly Mfn[], pieces: readonly Piece[]): Task {
+function* load(xc: XcBuild, domid: DomId, frames: readonly Mfn[], pieces: readonly Piece[]): Task {
   for (const { at, data } of pieces) {
     const first = Math.floor(at / PAGE);
     const end = Math.ceil((at + data.length) / PAGE);
@@ -125,8 +127,8 @@ function* load(xc: Xc, domid: DomId, frames: readonly Mfn[], pieces: readonly Pi
   }
 }
 
-function fillStartInfo(bytes: Uint8Array, request: BuildRequest, built: Built, sharedInfo: Mfn): void {
-  const { layout, ramdisk, cmdline } = request;
+function fillStartInfo(bytes: Uint8Array, request: BuildRequest, built: Built): void {
+  const { layout, ramdisk, cmdline, sharedInfo } = request;
   const at = (pfn: number): bigint => layout.virtBase + BigInt(pfn * PAGE);
   const info = StartInfo.at(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   info.magic = "xen-3.0-x86_64";
@@ -161,7 +163,7 @@ function maskUpcalls(bytes: Uint8Array): void {
   for (let i = 0; i < XEN_LEGACY_MAX_VCPUS; i++) info.vcpu_info.get(i).evtchn_upcall_mask = 1;
 }
 
-function writeTables(xc: Xc, domid: DomId, layout: Layout, p2m: readonly Mfn[]): void {
+function writeTables(xc: XcBuild, domid: DomId, layout: Layout, p2m: readonly Mfn[]): void {
   const { tables, mappings } = layout;
   const frames = tables.map((t: Table) => p2m[t.pfn]);
   xc.withFrames(domid, frames, (i, bytes) => {
@@ -182,7 +184,7 @@ function grantToDom0(bytes: Uint8Array, ref: number, mfn: Mfn): void {
   entry.flags = GTF_permit_access;
 }
 
-function setFirstVcpu(xc: Xc, { domid, image, layout }: BuildRequest, l4: Mfn): void {
+function setFirstVcpu(xc: XcBuild, { domid, image, layout }: BuildRequest, l4: Mfn): void {
   xc.setVcpuContext(domid, 0, (c) => {
     const { user_regs: regs } = c;
     const stack = layout.virtBase + BigInt((layout.stackPfn + 1) * PAGE);

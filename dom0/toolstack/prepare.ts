@@ -1,0 +1,49 @@
+// What can be settled about a domain before it exists: its files are found, read and understood, its start of day is
+// planned, and there is memory for it. Called by toolstack.ts; most mistakes end here, with nothing to undo.
+
+import type { Kernel, Task } from "../../guests/sdk/index.ts";
+import { type Layout, planLayout } from "./builder/layout.ts";
+import type { DomainConfig } from "./config/index.ts";
+import { ToolstackError } from "./errors.ts";
+import { findFile, readWhole } from "./files.ts";
+import { ImageError, unpackKernel } from "./image/index.ts";
+import { type KernelImage, parseKernelImage } from "./kernel_image.ts";
+import { physInfo } from "./xc_machine.ts";
+
+export interface Prepared {
+  readonly image: KernelImage;
+  readonly layout: Layout;
+  /** Empty: none. */
+  readonly ramdisk: Uint8Array;
+}
+
+/** Frames beyond a domain's memory that making it takes: shared_info, grant table, vcpus. */
+const SLACK_PAGES = 64;
+/** Throws ToolstackError. */
+export function* prepare(kernel: Kernel, config: DomainConfig): Task<Prepared> {
+  const { host } = kernel;
+  const kernelPath = yield* findFile(host, "kernel", config.kernel, config.file);
+  const kernelFile = yield* readWhole(host, "kernel", kernelPath);
+  const ramdiskPath = config.ramdisk && (yield* findFile(host, "ramdisk", config.ramdisk, config.file));
+  const ramdisk = ramdiskPath ? yield* readWhole(host, "ramdisk", ramdiskPath) : new Uint8Array(0);
+  const { image, layout } = inFile(`kernel ${kernelPath}`, () => {
+    const parsed = parseKernelImage(unpackKernel(kernelFile));
+    return { image: parsed, layout: planLayout(parsed, config.memoryMiB * 256, ramdisk.length) };
+  });
+  const free = physInfo(kernel).freePages;
+  if (layout.totalPages + SLACK_PAGES > free)
+    throw new ToolstackError(
+      `not enough free memory: ${config.name} needs ${config.memoryMiB} MiB, ${Math.floor(free / 256)} MiB are free`,
+    );
+  return { image, layout, ramdisk };
+}
+
+/** Puts a file's name in front of what is wrong with its content. */
+function inFile<T>(what: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof ImageError) throw new ToolstackError(`${what}: ${error.message}`);
+    throw error;
+  }
+}
