@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { BASIC_NOTES, buildElf, join, kernelElf, note } from "../dom0/toolstack/elf_builder.ts";
-import { script } from "./session.ts";
+import { Session, script } from "./session.ts";
 
 const hello = readFileSync("guests/hello/hello.elf");
 const page = { paddr: 0n, data: new Uint8Array(4096) };
@@ -83,6 +83,9 @@ describe("xl create", () => {
 });
 
 describe("other commands", () => {
+  /** One machine for all: each mistake leaves it fit for the next. */
+  let session: Session | undefined;
+
   it.each([
     ["xl destroy nosuch", "nosuch is an invalid domain identifier (rc=-6)"],
     ["xl list nosuch", "nosuch is an invalid domain identifier (rc=-6)"],
@@ -112,12 +115,15 @@ describe("other commands", () => {
     ["xl sched-bvt -w 0 -d 0", 'xl sched-bvt: weight is from 1 to 65535, not "0"'],
     ["xl console 0", "Domain 0 can't be shown: its console is this one: it is the machine's own."],
   ])("%s", (command, message) => {
-    const { status, output } = script([command, "xl domid Domain-0"]);
-    const lines = output
-      .trimEnd()
-      .split("\n")
-      .filter((line) => !line.startsWith("Parsing config"));
-    expect(lines).toEqual([message, "0"]);
-    expect(status).toBe(1);
+    session ??= new Session({ files: ["guests/hello/hello.cfg"] });
+    session.type(`${command}\nxl domname 0\n`);
+    const shown = session.waitFor("Domain-0\n").slice(0, -"Domain-0\n".length);
+    expect(shown.replace(/^Parsing config.*\n/, "")).toBe(`${message}\n`);
+  });
+
+  it("that fail make the exit status 1, one alone too", () => {
+    expect(session?.end()).toBe(1);
+    expect(script(["xl domid nosuch", "xl list"], { files: [] }).status).toBe(1);
+    expect(script(["xl list", "exit"], { files: [] }).status).toBe(0);
   });
 });
