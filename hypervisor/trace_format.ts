@@ -1,11 +1,15 @@
 // Traces as text: one line for each thing that the hypervisor tells (trace.ts), for `--trace` and for tests that compare
 // runs. A line begins with the system time and the vcpu. Hypercall arguments are shown in hexadecimal, by the number of
-// them that the table names; sub-commands are shown by number.
+// them that the table names, the command and a failure's result by name.
 
 import { CONTINUE, NO_RESULT } from "./hypercalls/args.ts";
 import type { Hypervisor } from "./hypervisor.ts";
-import { Reg } from "./machine/cpu_state.ts";
+import { canonical, Reg } from "./machine/cpu_state.ts";
+import { commandName, resultName } from "./trace_names.ts";
 import type { Vcpu } from "./vcpu.ts";
+
+/** Hypercalls whose command is in the structure that they point at. */
+const IN_MEMORY = ["domctl", "sysctl"];
 
 /**
  * Gives each thing that the machine's trace has turned on (its booleans, and `insn`) to `sink` as a line. Instructions are
@@ -23,8 +27,14 @@ export function formatTrace(
   };
   const { emitter } = hv.trace;
   emitter.on("hypercall", (vcpu, _nr, name, args, result) => {
-    const shown = result === CONTINUE ? "continued" : result === NO_RESULT ? "-" : String(result);
-    line(vcpu, `hypercall ${name}(${args.map((a) => `0x${a.toString(16)}`).join(", ")}) = ${shown}`);
+    const shown = result === CONTINUE ? "continued" : result === NO_RESULT ? "-" : resultName(result);
+    const command = commandName(name, args, () =>
+      hv.access.readU32(vcpu, canonical(Number(args[0] & 0xffffffffn), Number(args[0] >> 32n))),
+    );
+    const values = args.map((a) => `0x${a.toString(16)}`);
+    if (command !== "" && !IN_MEMORY.includes(name)) values[0] = command;
+    else if (command !== "") values[0] = `${command} at ${values[0]}`;
+    line(vcpu, `hypercall ${name}(${values.join(", ")}) = ${shown}`);
   });
   emitter.on("trap", (vcpu, kind, vector, error) => {
     const code = error === -1 ? "" : ` [${error.toString(16)}]`;
