@@ -78,8 +78,8 @@ export class SoftTlb implements Tlb {
 
   /** Enters a page that the walker has found; `write` if it may be written from now on without another walk, `granules` if in part. */
   fillData(asid: number, va: Va, mfn: Mfn, write: boolean, granules = 0): void {
-    const page = (va - (va % 4096)) as Va;
-    const slot = (page / 4096) % DATA_SLOTS;
+    const page = (va - (va & 4095)) as Va;
+    const slot = (page >>> 12) & (DATA_SLOTS - 1);
     const at = this.#data + slot * (DATA_ENTRY / 4);
     const u32 = this.#u32;
     const lo = ((page >>> 0) | asid) >>> 0;
@@ -101,8 +101,8 @@ export class SoftTlb implements Tlb {
 
   /** Enters a page of code whose frame's map of decoded operations lies at `map`. */
   fillCode(asid: number, va: Va, mfn: Mfn, map: number): void {
-    const page = (va - (va % 4096)) as Va;
-    const at = this.#code + ((page / 4096) % CODE_SLOTS) * (CODE_ENTRY / 4);
+    const page = (va - (va & 4095)) as Va;
+    const at = this.#code + ((page >>> 12) & (CODE_SLOTS - 1)) * (CODE_ENTRY / 4);
     this.#u32[at] = (page >>> 0) | asid;
     this.#u32[at + 1] = vaHigh(page);
     this.#u32[at + 2] = map;
@@ -123,15 +123,15 @@ export class SoftTlb implements Tlb {
 
   /** The map address of the code page at `va`, or 0 when it isn't entered. */
   findCode(asid: number, va: Va): number {
-    const page = (va - (va % 4096)) as Va;
-    const at = this.#code + ((page / 4096) % CODE_SLOTS) * (CODE_ENTRY / 4);
+    const page = (va - (va & 4095)) as Va;
+    const at = this.#code + ((page >>> 12) & (CODE_SLOTS - 1)) * (CODE_ENTRY / 4);
     const hit = this.#u32[at] === ((page >>> 0) | asid) >>> 0 && this.#u32[at + 1] === vaHigh(page);
     return hit ? this.#u32[at + 2] : 0;
   }
 
   /** The frame of the code page at `va`, which `findCode` has just found. */
   codeFrame(va: Va): Mfn {
-    return this.#u32[this.#code + (Math.floor(va / 4096) % CODE_SLOTS) * (CODE_ENTRY / 4) + 3] as Mfn;
+    return this.#u32[this.#code + ((va >>> 12) & (CODE_SLOTS - 1)) * (CODE_ENTRY / 4) + 3] as Mfn;
   }
 
   flushAll(): void {
@@ -145,9 +145,8 @@ export class SoftTlb implements Tlb {
   }
 
   flushPage(va: Va): void {
-    const page = Math.floor(va / 4096);
-    this.#clearData(page % DATA_SLOTS);
-    this.#clearCode(page % CODE_SLOTS);
+    this.#clearData((va >>> 12) & (DATA_SLOTS - 1));
+    this.#clearCode((va >>> 12) & (CODE_SLOTS - 1));
   }
 
   retire(mfn: Mfn): void {

@@ -77,7 +77,7 @@ export class TsCpu implements KernelCpu {
   view(va: Va, sizeBytes: number, write: boolean): Uint8Array<SharedArrayBuffer> {
     const cr3 = this.#running().field(CpuLayout.cr3) as Mfn;
     const access = write ? Access.WRITE : Access.READ;
-    const offset = va % FRAME_SIZE;
+    const offset = va & (FRAME_SIZE - 1);
     const pages = Math.max(1, Math.ceil((offset + sizeBytes) / FRAME_SIZE));
     if (!Number.isSafeInteger(va) || va < 0 || sizeBytes < 0 || va + sizeBytes > 2 ** 48)
       throw new RangeError(`no ${sizeBytes} bytes at 0x${va.toString(16)}`);
