@@ -97,6 +97,7 @@ export class Hypervisor {
     DeviceBus.reserve(memory);
     this.walker = new PageWalker(memory);
     this.x86 = new X86Processor(memory, this.walker, this.processorHost());
+    this.x86.exact = options.clock.virtual;
     this.tlb = this.x86.tlb;
     const m2p = new MachineToPhys(memory);
     this.frames = new FrameTable(memory, this.tlb, m2p);

@@ -43,6 +43,11 @@ export class X86Processor implements Processor {
   readonly tlb: SoftTlb;
   /** Instructions completed by the last run. */
   retired = 0;
+  /**
+   * Whether a run goes on to the last instruction of its budget. If not, it ends where the loop leaves off, up to
+   * CHECK_EVERY + 4 instructions early: one by one these take as long as thousands in the loop.
+   */
+  exact = true;
   /** Byte address of the word that requestExit sets; another thread may set it too. */
   readonly exitFlag: number;
   /** Size of the loop function, in bytes. */
@@ -145,7 +150,7 @@ export class X86Processor implements Processor {
    * page table is tried out on a copy.
    */
   stepWithOverride(cpu: CpuState, va: Va, mfn: Mfn): Exit {
-    const page = (va - (va % 4096)) as Va;
+    const page = (va - (va & 4095)) as Va;
     this.#tlb.flushPage(page);
     this.#mmu.overridePage = page;
     this.#mmu.overrideFrame = mfn;
@@ -180,6 +185,7 @@ export class X86Processor implements Processor {
         return Exit.Interrupted;
       }
       const trap = (u32[this.#state + Slot.OTHER_FLAGS * 2] & TF) !== 0;
+      if (left <= MARGIN / Uop.size && this.retired !== 0 && !this.exact && !trap) return Exit.Budget;
       const pc = this.#resolve();
       if (pc === 0) return Exit.Exception;
       let exit: number;
@@ -246,7 +252,7 @@ export class X86Processor implements Processor {
     const record = this.#code.record(frame, rip & 4095);
     if (!this.#code.isStraddle(record)) return record;
 
-    const nextPage = (rip - (rip % 4096) + 4096) as Va;
+    const nextPage = (rip - (rip & 4095) + 4096) as Va;
     if (nextPage === 0x8000_0000_0000) {
       this.#mmu.note(13, 0);
       return 0;

@@ -40,6 +40,24 @@ describe("X86Processor", () => {
     }
   });
 
+  it("stops a little early when it need not be exact, always gets on, and computes the same", () => {
+    for (const slice of [1, 7, 69, 100, 1000]) {
+      const m = new Machine();
+      m.load("31c0 b9e8030000 4801c8 48ffc9 75f8 f4");
+      m.processor.exact = false;
+      let total = 0;
+      for (;;) {
+        const exit = m.processor.run(m.cpu, slice);
+        total += m.processor.retired;
+        if (exit !== Exit.Budget) break;
+        expect(m.processor.retired).toBeLessThanOrEqual(slice);
+        expect(m.processor.retired).toBeGreaterThan(Math.max(0, slice - 70));
+      }
+      expect(total).toBe(3002);
+      expect(m.get(Reg.RAX)).toBe(500500n);
+    }
+  });
+
   it("loads, stores and calls", () => {
     const m = new Machine();
     m.set(Reg.RBX, DATA);
