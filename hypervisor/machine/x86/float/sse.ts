@@ -1,17 +1,10 @@
 // Floating-point arithmetic of SSE and SSE2 on operands in machine memory: results, MXCSR's flags, and whether an unmasked
-// exception is to be raised. Intel SDM volume 1, 11.5 and appendix E. Where operands and result are ordinary numbers, PE
-// is set already (it is sticky) and rounding is to nearest, the host's own arithmetic gives the same; anything else goes
-// through arithmetic.ts. Called by the instructions in instructions/sse_float.ts.
+// exception is to be raised. Intel SDM volume 1, 11.5 and appendix E. The exact way, by arithmetic.ts; the usual case is
+// done by sse_fast.ts. Called by the instructions in instructions/sse_float.ts.
 
 import { compare, type Environment, fromInteger, nanOf, Operation, operate, toInteger } from "./arithmetic.ts";
 import { F32, Flag, type Format, HUGE, Kind, type Num, pack, Rounding, TINY, TINY_EXACT, unpack } from "./format.ts";
 
-const MIN_F32 = 2 ** -126;
-const MAX_F32 = 3.4028234663852886e38;
-const MIN_F64 = 2 ** -1022;
-/** MXCSR: PE set, all exceptions masked, rounding to nearest, no DAZ or FTZ. */
-const PLAIN = 0x1fa0;
-const PLAIN_MASK = 0xffe0;
 const DAZ = 0x40;
 const FTZ = 0x8000;
 
@@ -76,37 +69,10 @@ export class SseUnit implements Environment {
 
   /** One of `Operation` on the numbers at `a` and `b`, as encoded bits. */
   arithmetic(operation: number, format: Format, a: number, b: number): bigint {
-    if ((this.#mxcsr & PLAIN_MASK) === (PLAIN & PLAIN_MASK)) {
-      const fast = format === F32 ? this.#fast32(operation, a, b) : this.#fast64(operation, a, b);
-      if (fast) return this.#result(format);
-    }
     const x = this.num(this.bits(a, format), format);
     const y = this.num(this.bits(b, format), format);
     if (operation === Operation.SQRT) return operate(operation, y, y, format, this);
     return operate(operation, x, y, format, this);
-  }
-
-  readonly #scratch = new DataView(new ArrayBuffer(8));
-
-  #result(format: Format): bigint {
-    return format === F32 ? BigInt(this.#scratch.getUint32(0, true)) : this.#scratch.getBigUint64(0, true);
-  }
-
-  #fast32(operation: number, a: number, b: number): boolean {
-    const y = this.view.getFloat32(b, true);
-    const x = operation === Operation.SQRT ? y : this.view.getFloat32(a, true);
-    // With twice the precision and two bits more, rounding twice gives what rounding once does.
-    const result = Math.fround(host(operation, x, y));
-    this.#scratch.setFloat32(0, result, true);
-    return ordinary(operation, x, y, result, MIN_F32, MAX_F32);
-  }
-
-  #fast64(operation: number, a: number, b: number): boolean {
-    const y = this.view.getFloat64(b, true);
-    const x = operation === Operation.SQRT ? y : this.view.getFloat64(a, true);
-    const result = host(operation, x, y);
-    this.#scratch.setFloat64(0, result, true);
-    return ordinary(operation, x, y, result, MIN_F64, Number.MAX_VALUE);
   }
 
   /** min and max: the second operand unless the first is truly less (or greater). */
@@ -168,25 +134,4 @@ export class SseUnit implements Environment {
     if (x.denormal) this.flags |= Flag.DE;
     return pack(nan ?? x, to, this.rounding, this, false, this.flushToZero);
   }
-}
-
-function host(operation: number, x: number, y: number): number {
-  if (operation === Operation.ADD) return x + y;
-  if (operation === Operation.SUB) return x - y;
-  if (operation === Operation.MUL) return x * y;
-  if (operation === Operation.DIV) return x / y;
-  return Math.sqrt(y);
-}
-
-/** Are operands and result such that nothing but PE can have been raised? A NaN fails every comparison. */
-function ordinary(operation: number, x: number, y: number, result: number, min: number, max: number): boolean {
-  const fine = (value: number) => {
-    const magnitude = Math.abs(value);
-    return magnitude >= min && magnitude <= max;
-  };
-  if (!((fine(x) || x === 0) && (fine(y) || y === 0))) return false;
-  // The least normal number may be one that was rounded up from below: a tiny one.
-  if (Math.abs(result) > min && Math.abs(result) <= max) return true;
-  if (result !== 0) return false;
-  return operation <= Operation.SUB || x === 0 || (operation === Operation.MUL && y === 0);
 }

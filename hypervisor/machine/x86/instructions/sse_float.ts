@@ -9,6 +9,7 @@ import { type Description, instruction } from "../describe.ts";
 import { Operation } from "../float/arithmetic.ts";
 import { F32, F64, type Format } from "../float/format.ts";
 import { SseUnit } from "../float/sse.ts";
+import { SseFast } from "../float/sse_fast.ts";
 import { type HostContext, registerHost } from "../host.ts";
 import { Next, Slot, Uop } from "../layout.ts";
 import { MXCSR, source, XMM } from "./xmm.ts";
@@ -21,32 +22,41 @@ const MXCSR_MASK = 0xffff;
 const CF = 1;
 const PF = 4;
 const ZF = 0x40;
-/** CF, PF, AF, ZF, SF, OF. */
-const ARITHMETIC_FLAGS = 0x8d5;
 
-const units = new WeakMap<HostContext, SseUnit>();
+const units = new WeakMap<HostContext, { exact: SseUnit; fast: SseFast }>();
 
 /** One instruction's view of the machine: where its operands are, and its MXCSR. */
 interface Work {
   readonly c: HostContext;
   readonly unit: SseUnit;
+  readonly fast: SseFast;
   readonly uop: number;
   /** Host addresses of the destination's XMM register and of the source operand. */
   readonly to: number;
   readonly from: number;
 }
 
-/** Registers a host function that begins by reading MXCSR and ends by writing it, or by #XM. */
-function host(name: string, compute: (work: Work) => () => void): void {
+/**
+ * Registers a host function. In the usual case `quick` is tried first, and says whether it did it all; else `compute`
+ * gives what is to be stored unless an exception forbids it. MXCSR is read before and written after either.
+ */
+function host(name: string, compute: (work: Work) => () => void, quick?: (work: Work) => boolean): void {
   registerHost(name, (c, uop) => {
-    let unit = units.get(c);
-    if (!unit) units.set(c, (unit = new SseUnit(c.memory.view)));
+    let both = units.get(c);
+    if (!both) units.set(c, (both = { exact: new SseUnit(c.memory.view), fast: new SseFast(c.memory.view) }));
+    const { exact: unit, fast } = both;
     const fx = c.cpu.address + CpuLayout.fxsave;
     const { u8, u32 } = c.memory;
-    unit.begin(u32[(fx + MXCSR) >>> 2]);
+    const control = (fx + MXCSR) >>> 2;
     const to = fx + XMM + u8[uop + Uop.dst] * 2;
-    const store = compute({ c, unit, uop, to, from: c.lo(Slot.TEMP) });
-    u32[(fx + MXCSR) >>> 2] = unit.mxcsr;
+    const work = { c, unit, fast, uop, to, from: c.lo(Slot.TEMP) };
+    if (quick && fast.usual(u32[control]) && quick(work)) {
+      u32[control] = fast.mxcsr;
+      return Next.NEXT;
+    }
+    unit.begin(u32[control]);
+    const store = compute(work);
+    u32[control] = unit.mxcsr;
     if (unit.unmasked) return c.fault(SIMD_EXCEPTION, 0);
     store();
     return Next.NEXT;
@@ -63,9 +73,10 @@ function described(name: string, form: string, bytes: number): Description {
 }
 
 type Lane = (work: Work, format: Format, to: number, from: number) => bigint;
+type Lanes = (work: Work, format: Format, count: number) => boolean;
 
 /** The four forms of one operation on lanes: packed single and double, scalar single and double. */
-function lanes(base: string, opcode: string, lane: Lane, operands = "Gq,Eq"): Description[] {
+function lanes(base: string, opcode: string, lane: Lane, quick?: Lanes, operands = "Gq,Eq"): Description[] {
   const forms: [string, string, Format, number, number][] = [
     ["ps", "np", F32, 16, 4],
     ["pd", "66", F64, 16, 2],
@@ -75,28 +86,55 @@ function lanes(base: string, opcode: string, lane: Lane, operands = "Gq,Eq"): De
   return forms.map(([suffix, prefix, format, bytes, count]) => {
     const name = base === "cmp" && suffix === "sd" ? "cmpsdx" : base + suffix;
     const width = format === F32 ? 4 : 8;
-    host(name, (work) => {
+    const exact = (work: Work) => {
       const results: bigint[] = [];
       for (let i = 0; i < count; i++) results.push(lane(work, format, work.to + i * width, work.from + i * width));
       return () => {
         for (const [i, bits] of results.entries()) work.unit.put(work.to + i * width, format, bits);
       };
-    });
+    };
+    host(name, exact, quick && ((work) => quick(work, format, count)));
     return described(name, `${prefix}:0f${opcode} ${operands}`, bytes);
   });
 }
 
-const arithmetic = (operation: number): Lane => {
-  return ({ unit }, format, to, from) => unit.arithmetic(operation, format, to, from);
-};
+function arithmetic(base: string, opcode: string, operation: number): Description[] {
+  return lanes(
+    base,
+    opcode,
+    ({ unit }, format, to, from) => unit.arithmetic(operation, format, to, from),
+    ({ fast, to, from }, format, count) => fast.arithmetic(operation, format, count, to, from),
+  );
+}
+
+function extreme(base: string, opcode: string, max: boolean): Description[] {
+  return lanes(
+    base,
+    opcode,
+    ({ unit }, format, to, from) => unit.extreme(max, format, to, from),
+    ({ fast, to, from }, format, count) => fast.extreme(max, format, count, to, from),
+  );
+}
 
 /** comiss and ucomiss: ZF, PF, CF by the order, the other flags 0. */
 function compares(name: string, prefix: string, opcode: string, format: Format, signals: boolean): Description {
-  host(name, ({ c, unit, to, from }) => {
-    const order = unit.order(format, to, from, signals);
+  const tell = (c: HostContext, order: number | undefined) => {
     const flags = order === undefined ? ZF | PF | CF : order < 0 ? CF : order === 0 ? ZF : 0;
-    return () => c.setRflags((c.rflags() & ~ARITHMETIC_FLAGS) | flags);
-  });
+    c.setRflags(flags);
+  };
+  host(
+    name,
+    ({ c, unit, to, from }) => {
+      const order = unit.order(format, to, from, signals);
+      return () => tell(c, order);
+    },
+    ({ c, fast, to, from }) => {
+      const order = fast.order(format, to, from);
+      if (order === undefined) return false;
+      tell(c, order);
+      return true;
+    },
+  );
   return described(name, `${prefix}:0f${opcode} Gq,Eq`, format === F32 ? 4 : 8);
 }
 
@@ -108,15 +146,17 @@ function converts(
   count: number,
   widths: readonly [number, number],
   lane: (unit: SseUnit, from: number) => bigint,
+  quick?: (work: Work) => boolean,
 ): Description {
   const [fromWidth, toWidth] = widths;
-  host(name, ({ c, unit, to, from }) => {
+  const exact = ({ c, unit, to, from }: Work) => {
     const results = Array.from({ length: count }, (_, i) => lane(unit, from + i * fromWidth));
     return () => {
       for (const [i, bits] of results.entries()) unit.put(to + i * toWidth, toWidth === 4 ? F32 : F64, bits);
       if (count > 1) c.memory.u8.fill(0, to + count * toWidth, to + 16);
     };
-  });
+  };
+  host(name, exact, quick);
   return described(name, `${form} Gq,Eq`, bytes);
 }
 
@@ -124,10 +164,18 @@ function converts(
 function toRegister(name: string, prefix: string, opcode: string, format: Format, truncate: boolean): Description[] {
   return ([32, 64] as const).map((size) => {
     const own = `${name}${size}`;
-    host(own, ({ c, unit, uop, from }) => {
+    const exact = ({ c, unit, uop, from }: Work) => {
       const value = unit.integer(format, from, size, truncate);
       return () => c.setBig(c.register(uop, Uop.dst), value);
-    });
+    };
+    const quick = ({ c, fast, uop, from }: Work) => {
+      const value = fast.truncated(format, from, size);
+      if (Number.isNaN(value)) return false;
+      const high = size === 64 ? Math.floor(value / 4294967296) >>> 0 : 0;
+      c.set(c.register(uop, Uop.dst), value >>> 0, high);
+      return true;
+    };
+    host(own, exact, truncate ? quick : undefined);
     const form = `${prefix}.w${size === 64 ? 1 : 0}:0f${opcode} Gy,Eq`;
     return described(own, form, format === F32 ? 4 : 8);
   });
@@ -135,10 +183,19 @@ function toRegister(name: string, prefix: string, opcode: string, format: Format
 
 /** cvtsi2ss and cvtsi2sd: from a general register or an integer in memory. */
 function fromRegister(name: string, prefix: string, format: Format): Description {
-  host(name, ({ c, unit, to }) => {
-    const bits = unit.fromInteger(BigInt.asIntN(64, c.big(Slot.TEMP)), format);
-    return () => unit.put(to, format, bits);
-  });
+  host(
+    name,
+    ({ c, unit, to }) => {
+      const bits = unit.fromInteger(BigInt.asIntN(64, c.big(Slot.TEMP)), format);
+      return () => unit.put(to, format, bits);
+    },
+    ({ c, fast, to }) => {
+      const value = (c.hi(Slot.TEMP) | 0) * 4294967296 + c.lo(Slot.TEMP);
+      if (!Number.isSafeInteger(value)) return false;
+      fast.fromInteger(value, format, to);
+      return true;
+    },
+  );
   return instruction(name, [`${prefix}:0f2a Gq,Ey`], {}, (b, _dst, src) => {
     b.fxsave();
     b.setSlot(Slot.TEMP, b.let(b.sext64(src.read(), src.size)));
@@ -156,13 +213,13 @@ function loadMxcsr(b: Builder, src: Operand): void {
 }
 
 export const sseFloat: readonly Description[] = [
-  ...lanes("sqrt", "51", arithmetic(Operation.SQRT)),
-  ...lanes("add", "58", arithmetic(Operation.ADD)),
-  ...lanes("mul", "59", arithmetic(Operation.MUL)),
-  ...lanes("sub", "5c", arithmetic(Operation.SUB)),
-  ...lanes("div", "5e", arithmetic(Operation.DIV)),
-  ...lanes("min", "5d", ({ unit }, format, to, from) => unit.extreme(false, format, to, from)),
-  ...lanes("max", "5f", ({ unit }, format, to, from) => unit.extreme(true, format, to, from)),
+  ...arithmetic("sqrt", "51", Operation.SQRT),
+  ...arithmetic("add", "58", Operation.ADD),
+  ...arithmetic("mul", "59", Operation.MUL),
+  ...arithmetic("sub", "5c", Operation.SUB),
+  ...arithmetic("div", "5e", Operation.DIV),
+  ...extreme("min", "5d", false),
+  ...extreme("max", "5f", true),
   ...lanes(
     "cmp",
     "c2",
@@ -170,6 +227,7 @@ export const sseFloat: readonly Description[] = [
       const holds = unit.predicate(c.immediate(uop) & 7, format, to, from);
       return holds ? (format === F32 ? 0xffffffffn : 0xffffffffffffffffn) : 0n;
     },
+    undefined,
     "Gq,Eq,Ib",
   ),
   compares("ucomiss", "np", "2e", F32, false),
@@ -182,8 +240,17 @@ export const sseFloat: readonly Description[] = [
   ...toRegister("cvttsd2si", "f2", "2c", F64, true),
   ...toRegister("cvtss2si", "f3", "2d", F32, false),
   ...toRegister("cvtsd2si", "f2", "2d", F64, false),
-  converts("cvtss2sd", "f3:0f5a", 4, 1, [4, 8], (unit, from) => unit.convert(from, F32, F64)),
-  converts("cvtsd2ss", "f2:0f5a", 8, 1, [8, 4], (unit, from) => unit.convert(from, F64, F32)),
+  ...[["ss2sd", "f3", F32, F64] as const, ["sd2ss", "f2", F64, F32] as const].map(([name, prefix, source, target]) =>
+    converts(
+      `cvt${name}`,
+      `${prefix}:0f5a`,
+      source === F32 ? 4 : 8,
+      1,
+      source === F32 ? [4, 8] : [8, 4],
+      (unit, from) => unit.convert(from, source, target),
+      ({ fast, to, from }) => fast.convert(from, to, source, target),
+    ),
+  ),
   converts("cvtps2pd", "np:0f5a", 8, 2, [4, 8], (unit, from) => unit.convert(from, F32, F64)),
   converts("cvtpd2ps", "66:0f5a", 16, 2, [8, 4], (unit, from) => unit.convert(from, F64, F32)),
   converts("cvtdq2ps", "np:0f5b", 16, 4, [4, 4], (unit, from) => unit.fromInteger(integer32(unit.view, from), F32)),
