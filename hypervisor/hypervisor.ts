@@ -246,12 +246,15 @@ export class Hypervisor {
 
   /** Runs the vcpu until its slice is over, a timer is due, somebody goes first, or interrupts want a look. */
   #run(vcpu: Vcpu): void {
-    const clock = this.time.clock;
-    const x86 = vcpu.domain.processor === this.x86;
+    const { clock, timers } = this.time;
+    const { virtual } = clock;
+    const { processor } = vcpu.domain;
+    const x86 = processor === this.x86;
+    const rate = virtual || !x86 ? 1 : this.#rate;
+    const nsEach = 1 / rate;
     const start = this.time.now();
-    const most = clock.virtual ? VIRTUAL_SLICE_NS : REAL_SLICE_NS;
-    this.#remaining = Math.min(this.sched.sliceEnd - start, this.time.timers.next - start, most);
-    const rate = clock.virtual || !x86 ? 1 : this.#rate;
+    const most = virtual ? VIRTUAL_SLICE_NS : REAL_SLICE_NS;
+    this.#remaining = Math.min(this.sched.sliceEnd - start, timers.next - start, most);
     this.current = vcpu;
     let undisturbed = true;
     while (this.#remaining > 0 && !this.sched.reschedule) {
@@ -259,17 +262,17 @@ export class Hypervisor {
         this.traps.deliverPending(vcpu);
         if (this.sched.reschedule) return;
       }
-      let budget = clock.virtual ? this.#remaining : Math.max(MIN_REAL_BUDGET, Math.floor(this.#remaining * rate));
+      let budget = virtual ? this.#remaining : Math.max(MIN_REAL_BUDGET, Math.floor(this.#remaining * rate));
       if (this.trace.insn > 0) {
         this.trace.insn--;
         this.trace.emitter.emit("instruction", vcpu);
         budget = 1;
       }
-      const exit = vcpu.domain.processor.run(vcpu.cpu, budget);
-      const retired = vcpu.domain.processor.retired;
-      this.charge(retired / rate);
+      const exit = processor.run(vcpu.cpu, budget);
+      const { retired } = processor;
+      this.charge(retired * nsEach);
       this.#handle(vcpu, exit);
-      if (clock.virtual) this.#remaining = Math.min(this.#remaining, this.time.timers.next - this.time.now());
+      if (virtual) this.#remaining = Math.min(this.#remaining, timers.next - clock.now());
       else if (exit === Exit.Budget && undisturbed && x86) this.#measure(start, retired);
       undisturbed = false;
     }

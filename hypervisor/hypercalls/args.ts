@@ -26,9 +26,10 @@ export class Args {
   /** Bit i set: argument i was changed by setNum since it was loaded. */
   changed = 0;
 
-  loadRegisters(cpu: CpuState): void {
+  /** Takes the first `count` arguments; the others keep what they were, and no handler looks at them. */
+  loadRegisters(cpu: CpuState, count: number): void {
     const words = this.#words;
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < count; i++) {
       words[i * 2] = cpu.lo(ARGUMENT_REGISTERS[i]);
       words[i * 2 + 1] = cpu.hi(ARGUMENT_REGISTERS[i]);
     }

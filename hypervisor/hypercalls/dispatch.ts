@@ -34,7 +34,7 @@ export class Dispatcher {
     const cpu = vcpu.cpu;
     hv.charge(HYPERCALL_NS);
     const call = cpu.hi(Reg.RAX) === 0 ? this.#table[cpu.lo(Reg.RAX)] : undefined;
-    this.#args.loadRegisters(cpu);
+    if (call !== undefined) this.#args.loadRegisters(cpu, call.args);
     const result = this.#run(vcpu, call, this.#args, cpu.lo(Reg.RAX));
     if (result === CONTINUE) this.#args.storeRegisters(cpu);
     else if (result !== NO_RESULT) cpu.setNum(Reg.RAX, result);

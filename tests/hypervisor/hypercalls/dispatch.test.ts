@@ -72,7 +72,7 @@ describe("dispatch", () => {
     a.vcpu.cpu.set(Reg.RDI, 0xfffffff0, 0xffffffff);
     a.vcpu.cpu.set(Reg.RSI, 0x1000, 0x8000);
     a.vcpu.cpu.set(Reg.R10, 0x1000, 0xffff8000);
-    args.loadRegisters(a.vcpu.cpu);
+    args.loadRegisters(a.vcpu.cpu, 6);
     expect([args.lo(0), args.hi(0), args.i32(0)]).toEqual([0xfffffff0, 0xffffffff, -16]);
     expect(args.num(0)).toBeGreaterThanOrEqual(2 ** 64 - 2048);
     expect([args.va(0), args.va(1), args.va(3)]).toEqual([0xfffffffffff0, -1, 0x800000001000]);
