@@ -275,10 +275,12 @@ describe("a mapped frame", () => {
   it("is unmapped only where it is mapped, and as it was", () => {
     grant(a, 9, 1, a.p2m[3]);
     const { handle } = map(a, 1, 9, HOST | RO);
-    expect(unmap(a, handle, 5 * FRAME_SIZE)).toBe(GNTST_general_error); // Another frame.
     expect(unmap(a, handle, 3 * FRAME_SIZE)).toBe(GNTST_general_error); // The same frame, but writable.
     f.clean();
     expect(unmap(a, handle)).toBe(GNTST_okay);
+    const writable = map(a, 1, 9);
+    expect(unmap(a, writable.handle, 5 * FRAME_SIZE)).toBe(GNTST_general_error); // Another frame.
+    expect(unmap(a, writable.handle)).toBe(GNTST_okay);
   });
 
   it("is its user's alone, even if the granter rewrites the entry", () => {
@@ -305,6 +307,23 @@ describe("a mapped frame", () => {
     f.clean();
     expect(f.destroy(a)).toBe(0);
     expect(again.domain.grants.pins[9]).toBe(0);
+  });
+
+  it("whose granter is gone is no reason to write to what was its table", () => {
+    grant(b, 9, 1, b.p2m[3]);
+    map(a, 2, 9);
+    const table = b.domain.grants.frames[0];
+    f.update(a, [[a.l1[0], SLOT, 0]]);
+    f.destroy(b);
+    const c = f.guest(3);
+    expect(f.frames.ownerOf(table)).toBe(3);
+    const at = table * FRAME_SIZE + 9 * 8;
+    const before = f.memory.view.getUint32(at, true);
+    f.memory.view.setUint32(at, 0xffffffff, true);
+    f.destroy(a);
+    expect(f.memory.view.getUint32(at, true)).toBe(0xffffffff);
+    f.memory.view.setUint32(at, before, true);
+    expect(c.domain.memory.totPages).toBe(64);
   });
 
   it("cannot be mapped elsewhere, nor more widely, by mmu_update", () => {

@@ -58,6 +58,7 @@ describe("the allocator", () => {
     f.update(a, [[a.l1[0], 3, 0]]);
     f.memory.frame(a.p2m[3]).fill(0xaa);
     expect(reserve(a, XENMEM_decrease_reservation, [a.p2m[3]])[0]).toBe(1);
+    expect(f.frames.m2p.get(a.p2m[3])).toBe(-1);
     const [, [got]] = reserve(b, XENMEM_increase_reservation, [0]);
     expect(got).toBe(0); // At its limit.
     b.domain.memory.maxPages++;

@@ -196,6 +196,27 @@ describe("linear page tables", () => {
     expect(f.frames.typeCount[a.p2m[4]]).toBe(0);
   });
 
+  it("are undone with the table that they are in", () => {
+    f.update(a, [
+      [a.l1[0], 3, 0],
+      [a.l1[0], 4, 0],
+    ]);
+    f.ext(a, MMUEXT_PIN_L4_TABLE, a.p2m[3]);
+    f.ext(a, MMUEXT_PIN_L4_TABLE, a.p2m[4]);
+    f.update(a, [[a.p2m[3], 300, lo(a.p2m[4], P)]]);
+    f.ext(a, MMUEXT_UNPIN_TABLE, a.p2m[4]);
+    expect(f.frames.linear[a.p2m[4]]).toBe(-1);
+    expect(f.ext(a, MMUEXT_UNPIN_TABLE, a.p2m[3])).toBe(0);
+    expect([f.frames.linear[a.p2m[4]], f.frames.typeCount[a.p2m[4]]]).toEqual([0, 0]);
+  });
+
+  it("are accepted in a table that is new", () => {
+    f.update(a, [[a.l1[0], 3, 0]]);
+    f.poke(a.p2m[3], 7, a.p2m[3], P);
+    f.poke(a.p2m[3], 8, a.l3, P); // As a level-1 table it would pass too.
+    expect(f.ext(a, MMUEXT_PIN_L4_TABLE, a.p2m[3])).toBe(0);
+  });
+
   it("do not pass for level-1 tables", () => {
     expect(f.update(a, [[a.l2, 300, lo(a.l2, P)]]).error).toBe(0);
     const va = BigInt(300 * 2 ** 21);
