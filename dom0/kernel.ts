@@ -1,18 +1,20 @@
 // Dom0's kernel: the first domain of every machine, a TypeScript kernel on guests/sdk/. This file starts its services as
-// threads (xenstored, consoled, the toolstack), runs the console, and ends the machine when the console is done. Loaded
+// threads (xenstored, consoled, the toolstack), runs the console, and ends the machine when the console is done. Made
 // by whoever makes the machine: the worker of `npm start`, tests.
 
 import { type Kernel, kernelMain, type Task } from "../guests/sdk/index.ts";
+import type { KernelMain } from "../shared/kernel.ts";
 import { ConsoleDaemon } from "./consoled/index.ts";
 import { Shell } from "./shell/index.ts";
+import { FORGETFUL, type ImageStore } from "./toolstack/image/index.ts";
 import { Toolstack } from "./toolstack/toolstack.ts";
 import { XenStoreDaemon, XsClient } from "./xenstored/index.ts";
 
-function* main(kernel: Kernel): Task {
+function* main(kernel: Kernel, images: ImageStore): Task {
   const store = new XenStoreDaemon(kernel);
   const xs = new XsClient(store.server);
   const consoles = new ConsoleDaemon(kernel, xs);
-  const toolstack = new Toolstack(kernel, xs, consoles);
+  const toolstack = new Toolstack(kernel, xs, consoles, images);
   service(
     kernel,
     "xenstored",
@@ -38,4 +40,7 @@ function service(kernel: Kernel, name: string, code: Task): void {
   );
 }
 
-export default kernelMain(main);
+/** Dom0 for one machine. `images` is where the host keeps unpacked kernels between machines, if it does. */
+export function dom0Kernel(images: ImageStore = FORGETFUL): KernelMain {
+  return kernelMain((kernel) => main(kernel, images));
+}

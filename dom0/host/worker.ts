@@ -13,7 +13,8 @@ import {
   type Machine,
   setDisassemblerLoader,
 } from "../../hypervisor/index.ts";
-import dom0Main from "../kernel.ts";
+import { dom0Kernel } from "../kernel.ts";
+import { folderStore } from "../toolstack/image/folder_store.ts";
 import type { FromWorker, ToWorker } from "./main.ts";
 import type { HostOptions } from "./options.ts";
 
@@ -58,7 +59,7 @@ function create(memory: WebAssembly.Memory, options: HostOptions, devices: Devic
       wallclockNs: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e3)) * 1000n,
     },
     seed: options.seed,
-    dom0: { main: dom0Main, memoryMiB: options.dom0MemoryMiB },
+    dom0: { main: dom0Kernel(folderStore()), memoryMiB: options.dom0MemoryMiB },
     devices,
     guestConsoleIo: options.guestConsoleIo,
   });

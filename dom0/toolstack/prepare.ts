@@ -6,7 +6,7 @@ import { type Layout, planLayout } from "./builder/layout.ts";
 import type { DomainConfig } from "./config/index.ts";
 import { ToolstackError } from "./errors.ts";
 import { findFile, readWhole } from "./files.ts";
-import { ImageError, unpackKernel } from "./image/index.ts";
+import { ImageError, type ImageStore, unpackCached } from "./image/index.ts";
 import { type KernelImage, parseKernelImage } from "./kernel_image.ts";
 import { physInfo } from "./xc_machine.ts";
 
@@ -19,15 +19,16 @@ export interface Prepared {
 
 /** Frames beyond a domain's memory that making it takes: shared_info, grant table, vcpus. */
 const SLACK_PAGES = 64;
-/** Throws ToolstackError. */
-export function* prepare(kernel: Kernel, config: DomainConfig): Task<Prepared> {
+
+/** `images` keeps what compressed kernels unpack to. Throws ToolstackError. */
+export function* prepare(kernel: Kernel, config: DomainConfig, images: ImageStore): Task<Prepared> {
   const { host } = kernel;
   const kernelPath = yield* findFile(host, "kernel", config.kernel, config.file);
   const kernelFile = yield* readWhole(host, "kernel", kernelPath);
   const ramdiskPath = config.ramdisk && (yield* findFile(host, "ramdisk", config.ramdisk, config.file));
   const ramdisk = ramdiskPath ? yield* readWhole(host, "ramdisk", ramdiskPath) : new Uint8Array(0);
   const { image, layout } = inFile(`kernel ${kernelPath}`, () => {
-    const parsed = parseKernelImage(unpackKernel(kernelFile));
+    const parsed = parseKernelImage(unpackCached(kernelFile, images));
     return { image: parsed, layout: planLayout(parsed, config.memoryMiB * 256, ramdisk.length) };
   });
   const free = physInfo(kernel).freePages;

@@ -11,6 +11,7 @@ import { buildDomain } from "./builder/build.ts";
 import type { DomainConfig } from "./config/index.ts";
 import { actionFor, preservedName } from "./death.ts";
 import { describeError, ToolstackError } from "./errors.ts";
+import type { ImageStore } from "./image/index.ts";
 import { prepare } from "./prepare.ts";
 import { makeUuid, parseUuid } from "./uuid.ts";
 import { isNamed, Xc } from "./xc.ts";
@@ -42,16 +43,18 @@ export class Toolstack {
   readonly #kernel: Kernel;
   readonly #xs: XsClient;
   readonly #consoles: ConsoleDaemon;
+  readonly #images: ImageStore;
   readonly #managed = new Map<number, Managed>();
   readonly #lock = new Mutex();
   #made = 0;
   /** Woken whenever a domain has shut down, was destroyed or was made in another's place. */
   readonly changed = new WaitQueue();
 
-  constructor(kernel: Kernel, xs: XsClient, consoles: ConsoleDaemon) {
+  constructor(kernel: Kernel, xs: XsClient, consoles: ConsoleDaemon, images: ImageStore) {
     this.#kernel = kernel;
     this.#xs = xs;
     this.#consoles = consoles;
+    this.#images = images;
     this.xc = new Xc(kernel);
     const pages = this.xc.domainInfo(0)?.totPages ?? 0;
     xs.transaction((view) => writeDom0(view, pages * 4));
@@ -119,7 +122,7 @@ export class Toolstack {
 
   *#create(config: DomainConfig): Task<DomId> {
     this.#checkNameFree(config.name);
-    const { image, layout, ramdisk } = yield* prepare(this.#kernel, config);
+    const { image, layout, ramdisk } = yield* prepare(this.#kernel, config, this.#images);
     const startedMs = this.#kernel.clock.wallclockMs();
     const uuid = config.uuid ?? makeUuid(`${config.name} ${startedMs} ${this.#made++}`);
     if (this.all.some((m) => m.uuid === uuid)) throw new ToolstackError(`a domain with UUID ${uuid} exists already`);

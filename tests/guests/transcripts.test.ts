@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { expect, test } from "vitest";
-import main from "../../dom0/kernel.ts";
+import { dom0Kernel } from "../../dom0/kernel.ts";
 import { build, compiler, elfPath, guestFolders, root } from "../../scripts/guests/build.ts";
 import { Dom0Machine } from "../harness/dom0.ts";
 
@@ -19,7 +19,7 @@ const DIFFERENT: Record<string, string> = {
 function run(folder: string, elf: Uint8Array): string {
   const cfg = `${folder}/${basename(folder)}.cfg`;
   const files = { [cfg]: readFileSync(join(root, cfg)), [elfPath(folder)]: elf };
-  const machine = new Dom0Machine({ main, memoryMiB: 64, dom0MemoryMiB: 16, files });
+  const machine = new Dom0Machine({ main: dom0Kernel(), memoryMiB: 64, dom0MemoryMiB: 16, files });
   machine.host.type(`xl create -q -c ${cfg}\n`);
   machine.host.endInput();
   machine.runToExit();

@@ -2,7 +2,7 @@
 // by one, and afterwards no frame, port, mapping or xenstore node is left, and the same domain can be made.
 
 import { expect, it } from "vitest";
-import dom0Main from "../../dom0/kernel.ts";
+import { dom0Kernel } from "../../dom0/kernel.ts";
 import { XEN_DOMCTL_destroydomain, XEN_DOMCTL_getdomaininfo, XEN_DOMCTL_pausedomain } from "../../shared/abi/domctl.ts";
 import { XEN_ENOMEM } from "../../shared/abi/errno.ts";
 import { EVTCHNOP_alloc_unbound, EVTCHNOP_bind_interdomain } from "../../shared/abi/event_channel.ts";
@@ -54,7 +54,7 @@ it("xl create that fails anywhere leaves nothing behind", () => {
       const method = (cpu as unknown as Record<string, (...args: never[]) => unknown>)[name];
       Object.defineProperty(wrapped, name, { value: method.bind(cpu) });
     }
-    return dom0Main(wrapped);
+    return dom0Kernel()(wrapped);
   };
   const session = new Session({ main });
   const create = "xl create -q -p guests/hello/hello.cfg";

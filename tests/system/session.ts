@@ -2,7 +2,7 @@
 // or at a terminal, and what a person would see comes out.
 
 import { readFileSync } from "node:fs";
-import dom0Main from "../../dom0/kernel.ts";
+import { dom0Kernel } from "../../dom0/kernel.ts";
 import type { KernelMain } from "../../shared/kernel.ts";
 import { Dom0Machine } from "../harness/dom0.ts";
 
@@ -27,7 +27,7 @@ export const GUEST_FILES: readonly string[] = [
 export class Session {
   readonly #dom0: Dom0Machine;
 
-  constructor({ memoryMiB = 128, files = GUEST_FILES, terminal = false, main = dom0Main }: SessionOptions = {}) {
+  constructor({ memoryMiB = 128, files = GUEST_FILES, terminal = false, main = dom0Kernel() }: SessionOptions = {}) {
     this.#dom0 = new Dom0Machine({ main, memoryMiB, dom0MemoryMiB: 16 });
     const { host } = this.#dom0;
     if (terminal) host.tty = { isTTY: true, outputIsTTY: true, columns: 80, rows: 24, colour: false };
