@@ -92,7 +92,7 @@ function measure(name: string, rounds: number): Measured {
 }
 
 /** A kernel in memory of its own, with a vcpu to run it. */
-class Guest {
+export class Guest {
   readonly memory = new MachineMemory(allocateMemory(64));
   readonly cpu: CpuState;
   readonly processor: X86Processor;
