@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BASELINE_STEP_NS, type Bench, type Context, calibrate, finish, machine, table } from "./form.ts";
 
-const notBenches = new Set(["index", "form"]);
+const notBenches = new Set(["index", "form", "session"]);
 
 function names(): string[] {
   return readdirSync(dirname(fileURLToPath(import.meta.url)))

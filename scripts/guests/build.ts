@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 /** The project's folder; all paths here are relative to it, so that none of it gets into an ELF file. */
 export const root = fileURLToPath(new URL("../../", import.meta.url));
 
-const FOLDERS = ["guests", "tests/guests", "guests/attacks"];
+const FOLDERS = ["guests", "tests/guests", "guests/attacks", "guests/bench"];
 const LIB = "guests/lib";
 
 export const FLAGS = [
