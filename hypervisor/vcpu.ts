@@ -36,7 +36,6 @@ export class Vcpu {
   eventCallback: Va | -1 = -1;
   failsafeCallback: Va | -1 = -1;
   syscallCallback: Va | -1 = -1;
-  nmiCallback: Va | -1 = -1;
   sysenterCallback: Va | -1 = -1;
   syscall32Callback: Va | -1 = -1;
   failsafeDisablesEvents = false;
@@ -47,9 +46,8 @@ export class Vcpu {
   /** RSP0 as stack_switch gave it, -1 when it is not canonical (an entry from user mode then crashes the domain). */
   kernelSp: Va | -1 = 0 as Va;
   readonly traps = new TrapTable();
-  /** CR0.TS, CR2, CR4 as the guest sees them. */
+  /** CR0.TS as the guest sees it. */
   cr0Ts = false;
-  cr4 = 0;
   /** Virtual IOPL, 0 to 3, of PHYSDEVOP_set_iopl. */
   iopl = 0;
   /** I/O permission bitmap of PHYSDEVOP_set_iobitmap: address and number of ports. */
@@ -60,8 +58,6 @@ export class Vcpu {
   /** An NMI waits; while its handler runs (until iret) the next is held back. */
   nmiPending = false;
   nmiMasked = false;
-  /** GS base of user mode while in kernel mode is in Reg.GS_BASE_OTHER; MSR_TSC_AUX as the guest set it. */
-  tscAux = 0;
 
   /** True from the first context on (VCPUOP_initialise, or the builder's). */
   initialised = false;

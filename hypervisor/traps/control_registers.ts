@@ -1,6 +1,6 @@
 // Control and debug registers as a PV kernel sees them by emulated `mov` (and debug registers by hypercall). CR0: only TS
 // can change. CR2: the last fault's address. CR3: the kernel's level-4 table, in the folded form of public/arch-x86/
-// xen-x86_64.h. CR4: fixed, but for FSGSBASE where the processor has it. Debug registers hold values; breakpoints are
+// xen-x86_64.h. CR4: fixed. Debug registers hold values; breakpoints are
 // not carried out, so a DR7 that would enable one is refused.
 
 import { XEN_EINVAL, XEN_ENODEV, XEN_EPERM } from "../../shared/abi/errno.ts";
@@ -36,7 +36,7 @@ export function readControl(hv: Hypervisor, vcpu: Vcpu, reg: number): bigint | u
       return BigInt(vcpu.guestTable) << 12n;
     }
     case 4:
-      return CR4_FIXED | BigInt(vcpu.cr4);
+      return CR4_FIXED;
     default:
       return undefined;
   }
