@@ -4,34 +4,37 @@
 // are left to be undone, by arguments that carry the result (Xen uses the same forms).
 
 import { XEN_EFAULT } from "../../shared/abi/errno.ts";
-import type { Va } from "../../shared/brand.ts";
+import type { DomId, Va } from "../../shared/brand.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { PREEMPT_ENTRIES } from "../limits.ts";
 import type { DomainMemory } from "../memory/domain_memory.ts";
 import { rangeOk } from "../memory/guest_access.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { type Args, CONTINUE } from "./args.ts";
+import { mayName } from "./page_owner.ts";
 
 /** Set in the count of a continued call: the done count in guest memory is added to, not replaced. */
 const MMU_UPDATE_PREEMPTED = 0x80000000;
 /** Virtual-clock cost of each table entry that a request makes the hypervisor look at. */
 const ENTRY_NS = 2;
 
-export interface Requests {
+/** A kind of request. `R` is the accessor of one in the hypervisor's scratch. */
+export interface Kind<R> {
   /** Bytes of one request, and what one costs on the virtual clock. */
   readonly size: number;
   readonly costNs: number;
-  /** Whose tables the requests change; undefined: nobody's. */
-  readonly memory: DomainMemory | undefined;
-  /** The table that the request in scratch is about to make one of which level, if any: checked ahead. */
-  becomes(): { mfn: number; level: number } | undefined;
-  /** Carries out the request in scratch: 0 or a negative errno. */
-  perform(): number;
+  open(hv: Hypervisor): R;
+  /** Whether the request makes a table of level 2 to 4 of `mfn(request)`, which is checked ahead: the level, or 0. */
+  becomes(hv: Hypervisor, request: R, tables: DomId): number;
+  mfn(request: R): number;
+  /** Carries it out: 0 or a negative errno. */
+  perform(hv: Hypervisor, vcpu: Vcpu, request: R, tables: DomId, pages: DomId): number;
 }
 
 /** What is to be done before anything else: undoing what an earlier call left. A result, or undefined to go on. */
 export function resume(hv: Hypervisor, vcpu: Vcpu, a: Args): number | undefined {
-  if (!hv.mm.types.settle(vcpu.domain.memory, () => pause(hv))) return CONTINUE;
+  const { memory } = vcpu.domain;
+  if (memory.deferred.length > 0 && !hv.mm.types.settle(memory, () => pause(hv))) return CONTINUE;
   return a.u32(1) === MMU_UPDATE_PREEMPTED && a.isNull(0) ? a.i32(3) : undefined;
 }
 
@@ -40,28 +43,33 @@ export function listOk(a: Args, size: number): boolean {
   return rangeOk(a.va(0), (a.u32(1) & ~MMU_UPDATE_PREEMPTED) * size);
 }
 
-export function runBatch(hv: Hypervisor, vcpu: Vcpu, a: Args, requests: Requests): number {
+/** The requests change tables of domain `tables`, if the caller may; their entries name frames of domain `pages`. */
+export function runBatch<R>(hv: Hypervisor, vcpu: Vcpu, a: Args, kind: Kind<R>, tables: DomId, pages: DomId): number {
   const count = a.u32(1) & ~MMU_UPDATE_PREEMPTED;
   const start = a.va(0) as Va;
-  const { size, memory } = requests;
-  const own = memory === vcpu.domain.memory;
-  const stop = (): boolean => pause(hv);
+  const { size, costNs } = kind;
+  const { types } = hv.mm;
+  const memory = mayName(vcpu, tables) ? hv.frames.memoryOf(tables) : undefined;
+  const request = kind.open(hv);
   let error = 0;
   let i = 0;
   let paused = false;
   while (i < count && error === 0 && !paused) {
-    paused = i > 0 && i % PREEMPT_ENTRIES === 0 && stop();
+    paused = i > 0 && i % PREEMPT_ENTRIES === 0 && pause(hv);
     if (paused) break;
-    if (!hv.access.read(vcpu, (start + i * size) as Va, hv.scratchBytes, 0, size)) error = -XEN_EFAULT;
-    else if (!ready(hv, requests, stop)) paused = true;
+    const level = hv.access.read(vcpu, (start + i * size) as Va, hv.scratchBytes, 0, size)
+      ? kind.becomes(hv, request, tables)
+      : -1;
+    if (level < 0) error = -XEN_EFAULT;
+    else if (level > 0 && memory && !hv.mm.long.prepare(memory, kind.mfn(request), level, () => pause(hv)))
+      paused = true;
     else {
-      hv.mm.types.deferring = own;
-      error = requests.perform();
-      hv.mm.types.deferring = false;
-      hv.charge(requests.costNs);
+      types.deferring = memory === vcpu.domain.memory;
+      error = kind.perform(hv, vcpu, request, tables, pages);
+      types.deferring = false;
+      hv.charge(costNs);
       if (error === 0) i++;
-      // Only for itself does the caller leave work undone: another domain's tables are seen to at once.
-      paused = memory !== undefined && !hv.mm.long.finish(memory, own ? stop : () => false);
+      if (memory && memory.held.length + memory.deferred.length > 0) paused = !finish(hv, vcpu, memory);
     }
   }
   chargeWork(hv);
@@ -75,6 +83,11 @@ export function runBatch(hv: Hypervisor, vcpu: Vcpu, a: Args, requests: Requests
   return CONTINUE;
 }
 
+/** Only for itself does the caller leave work undone for a while: another domain's tables are seen to at once. */
+function finish(hv: Hypervisor, vcpu: Vcpu, memory: DomainMemory): boolean {
+  return hv.mm.long.finish(memory, () => memory === vcpu.domain.memory && pause(hv));
+}
+
 /** Leaves the rest of the batch in the arguments, or no batch but its result. */
 function continueWith(a: Args, lo: number, hi: number, left: number, result: number | undefined): void {
   a.setHalves(0, lo >>> 0, (hi + (lo > 0xffffffff ? 1 : 0)) >>> 0);
@@ -84,11 +97,6 @@ function continueWith(a: Args, lo: number, hi: number, left: number, result: num
   a.setNum(3, result >>> 0);
 }
 
-function ready(hv: Hypervisor, requests: Requests, stop: () => boolean): boolean {
-  const table = requests.memory && requests.becomes();
-  return !table || hv.mm.long.prepare(requests.memory as DomainMemory, table.mfn, table.level, stop);
-}
-
 /** Charges for the work so far, and asks whether others must run now. */
 function pause(hv: Hypervisor): boolean {
   chargeWork(hv);
@@ -96,6 +104,7 @@ function pause(hv: Hypervisor): boolean {
 }
 
 function chargeWork(hv: Hypervisor): void {
+  if (hv.mm.types.work === 0) return;
   hv.charge(hv.mm.types.work * ENTRY_NS);
   hv.mm.types.work = 0;
 }

@@ -16,7 +16,7 @@ import { Pte, pteMfn } from "../machine/pte.ts";
 import { PageType } from "../memory/frame_table.ts";
 import type { Vcpu } from "../vcpu.ts";
 import type { Handler } from "./args.ts";
-import { listOk, resume, runBatch } from "./batch.ts";
+import { type Kind, listOk, resume, runBatch } from "./batch.ts";
 import { mayName, NO_OWNER, pageOwner } from "./page_owner.ts";
 
 type Request = Of<typeof MmuUpdate>;
@@ -39,22 +39,24 @@ export const mmuUpdate: Handler = (hv, vcpu, a) => {
   }
   const pages = pageOwner(hv, vcpu, foreign & 0xffff);
   if (pages === NO_OWNER) return -XEN_ESRCH;
-  const request = MmuUpdate.at(hv.scratch);
-  return runBatch(hv, vcpu, a, {
-    size: MmuUpdate.size,
-    costNs: REQUEST_NS,
-    memory: mayName(vcpu, tables) ? hv.frames.memoryOf(tables) : undefined,
-    becomes: () => becomes(hv, request, tables),
-    perform: () => update(hv, vcpu, request, tables, pages),
-  });
+  return runBatch(hv, vcpu, a, UPDATES, tables, pages);
 };
 
-/** The table that a present entry above level 2 is to refer to. */
-function becomes(hv: Hypervisor, request: Request, tables: DomId): { mfn: number; level: number } | undefined {
+const UPDATES: Kind<Request> = {
+  size: MmuUpdate.size,
+  costNs: REQUEST_NS,
+  open: (hv) => MmuUpdate.at(hv.scratch),
+  becomes,
+  mfn: (request) => pteMfn(request.val_lo, request.val_hi),
+  perform: update,
+};
+
+/** A present entry of a table above level 2 makes a table of the frame that it maps. */
+function becomes(hv: Hypervisor, request: Request, tables: DomId): number {
   const table = request.ptr_lo >>> 12;
-  if (!(request.val_lo & Pte.P) || request.ptr_hi !== 0 || hv.frames.owner[table] !== tables) return undefined;
+  if (!(request.val_lo & Pte.P) || request.ptr_hi !== 0 || hv.frames.owner[table] !== tables) return 0;
   const level = hv.mm.tableLevel(table as Mfn);
-  return level > 2 ? { mfn: pteMfn(request.val_lo, request.val_hi), level: level - 1 } : undefined;
+  return level > 2 ? level - 1 : 0;
 }
 
 /** One request, copied out of guest memory. */

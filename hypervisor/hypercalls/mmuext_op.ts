@@ -12,6 +12,7 @@ import {
   XEN_EPERM,
   XEN_ESRCH,
 } from "../../shared/abi/errno.ts";
+import type { Of } from "../../shared/abi/struct.ts";
 import {
   MMUEXT_CLEAR_PAGE,
   MMUEXT_COPY_PAGE,
@@ -42,7 +43,7 @@ import { PageType } from "../memory/frame_table.ts";
 import { addressOk } from "../memory/guest_access.ts";
 import type { Vcpu } from "../vcpu.ts";
 import type { Handler } from "./args.ts";
-import { listOk, resume, runBatch } from "./batch.ts";
+import { type Kind, listOk, resume, runBatch } from "./batch.ts";
 import { mayName, NO_OWNER, pageOwner } from "./page_owner.ts";
 import { vcpuMaskReadable } from "./update_va_mapping.ts";
 
@@ -59,17 +60,18 @@ export const mmuextOp: Handler = (hv, vcpu, a) => {
   const owner = pageOwner(hv, vcpu, a.u32(3));
   if (owner === NO_OWNER) return -XEN_ESRCH;
   if (owner !== vcpu.domain.id && !(vcpu.domain.privileged && mayName(vcpu, owner))) return -XEN_EPERM;
-  const op = MmuextOp.at(hv.scratch);
-  return runBatch(hv, vcpu, a, {
-    size: MmuextOp.size,
-    costNs: OPERATION_NS,
-    memory: hv.frames.memoryOf(owner),
-    becomes: () => {
-      const level = LEVELS[op.cmd];
-      return level ? { mfn: op.arg1_mfn_num, level } : undefined;
-    },
-    perform: () => operation(hv, vcpu, owner),
-  });
+  return runBatch(hv, vcpu, a, OPERATIONS, owner, owner);
+};
+
+type Op = Of<typeof MmuextOp>;
+
+const OPERATIONS: Kind<Op> = {
+  size: MmuextOp.size,
+  costNs: OPERATION_NS,
+  open: (hv) => MmuextOp.at(hv.scratch),
+  becomes: (_hv, op) => LEVELS[op.cmd] ?? 0,
+  mfn: (op) => op.arg1_mfn_num,
+  perform: operation,
 };
 
 /** The level of table that an operation makes of its frame, where that can take long. */
@@ -82,8 +84,7 @@ const LEVELS: { readonly [command: number]: number } = {
 };
 
 /** One operation, in scratch. */
-function operation(hv: Hypervisor, vcpu: Vcpu, owner: DomId): number {
-  const op = MmuextOp.at(hv.scratch);
+function operation(hv: Hypervisor, vcpu: Vcpu, op: Op, owner: DomId): number {
   const { mm } = hv;
   const mfn = op.arg1_mfn_num;
   switch (op.cmd) {
@@ -105,7 +106,7 @@ function operation(hv: Hypervisor, vcpu: Vcpu, owner: DomId): number {
     case MMUEXT_UNMARK_SUPER:
       return -XEN_EOPNOTSUPP;
     default:
-      return op.cmd > MMUEXT_UNMARK_SUPER || op.cmd === RESERVED ? -XEN_ENOSYS : ownOperation(hv, vcpu, owner, mfn);
+      return op.cmd > MMUEXT_UNMARK_SUPER || op.cmd === RESERVED ? -XEN_ENOSYS : ownOperation(hv, vcpu, op, owner);
   }
 }
 
@@ -113,15 +114,14 @@ function operation(hv: Hypervisor, vcpu: Vcpu, owner: DomId): number {
 const RESERVED = 14;
 
 /** Operations on the caller itself: refused when they name another domain. */
-function ownOperation(hv: Hypervisor, vcpu: Vcpu, owner: DomId, mfn: number): number {
-  const op = MmuextOp.at(hv.scratch);
+function ownOperation(hv: Hypervisor, vcpu: Vcpu, op: Op, owner: DomId): number {
   const linear = canonical(op.arg1_linear_addr_lo, op.arg1_linear_addr_hi);
   if (owner !== vcpu.domain.id) return -XEN_EPERM;
   switch (op.cmd) {
     case MMUEXT_NEW_BASEPTR:
-      return hv.mm.setGuestTable(vcpu, mfn, false);
+      return hv.mm.setGuestTable(vcpu, op.arg1_mfn_num, false);
     case MMUEXT_NEW_USER_BASEPTR:
-      return hv.mm.setGuestTable(vcpu, mfn, true);
+      return hv.mm.setGuestTable(vcpu, op.arg1_mfn_num, true);
     case MMUEXT_TLB_FLUSH_MULTI:
     case MMUEXT_INVLPG_MULTI: {
       const all = op.cmd === MMUEXT_TLB_FLUSH_MULTI;
