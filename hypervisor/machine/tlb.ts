@@ -15,9 +15,9 @@ import { vaHigh } from "./cpu_state.ts";
 import type { MachineMemory } from "./memory.ts";
 import type { Tlb } from "./processor.ts";
 
-/** log2 of the number of entries. 4096 data entries reach 16 MiB; a record of a frame's slots has 12 bits for each. */
+/** log2 of the number of entries. 4096 entries reach 16 MiB, a Linux kernel's text; a record of a frame's slots has 12 bits for each. */
 export const DATA_BITS = 12;
-export const CODE_BITS = 10;
+export const CODE_BITS = 12;
 export const DATA_ENTRY = 32;
 export const CODE_ENTRY = 16;
 const DATA_SLOTS = 1 << DATA_BITS;

@@ -180,6 +180,21 @@ export class CodeCache implements CodeFrames {
     return this.#u32[(frame.map >>> 2) + offset];
   }
 
+  /**
+   * How many instructions from this record on lie in a straight line, up to and including the first that looks at the budget;
+   * 0 when that isn't known or they are more than `limit`.
+   */
+  straight(record: number, limit: number): number {
+    for (let n = 0, at = record; n < limit; n++, at += Uop.size) {
+      const op = this.#u16[at >>> 1];
+      if (op < Handler.FIRST) return op === Handler.STRADDLE ? 0 : n;
+      const { options } = this.#functions.info(this.#u16[(at + Uop.cold) >>> 1]).description;
+      // A conditional jump's own function doesn't look when it isn't taken.
+      if (options.flow !== undefined && !(options.flow === "branch" && op === this.#coldOp)) return n + 1;
+    }
+    return 0;
+  }
+
   isStraddle(record: number): boolean {
     return this.#u16[record >>> 1] === Handler.STRADDLE;
   }
@@ -267,7 +282,7 @@ export class CodeCache implements CodeFrames {
       }
       at += length;
       if (flow === "jump" || flow === "stop" || flow === "call") break;
-      unchecked = flow === "branch" ? 0 : unchecked + 1;
+      unchecked = flow === "branch" && previous.op !== this.#coldOp ? 0 : unchecked + 1;
       if (unchecked === CHECK_EVERY) {
         this.#emitSpecial(Handler.CHECK, at, at);
         unchecked = 0;

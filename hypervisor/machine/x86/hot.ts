@@ -47,16 +47,18 @@ const plain: readonly [string, string][] = [
   ["nop", "r32,r32 m32,r32"],
   ["add", "r32,r32 r64,r64 r32,i32 r64,i64 r64,m64 r32,m32 m32b,r32 m64b,r64 m32b,i32 m64b,i64"],
   ["sub", "r32,r32 r64,r64 r32,i32 r64,i64 r64,m64 r32,m32 m32b,i32 m64b,i64"],
+  ["adc", "r64,r64 r64,i64"],
+  ["sbb", "r32,r32"],
   ["and", "r32,r32 r64,r64 r32,i32 r64,i64 r8,i8 r32,m32 r64,m64"],
   ["or", "r32,r32 r64,r64 r32,i32 r64,i64 r8,r8 r32,m32"],
   ["xor", "r32,r32 r64,r64 r32,i32 r64,i64 r32,m32 r64,m64 r8,i8 r8,r8 r8,m8"],
   [
     "cmp",
-    "r32,r32 r64,r64 r32,i32 r64,i64 r8,i8 r8,r8 r32,m32 r64,m64 m32b,i32 m8,i8 r16,r16 r16,i16 r16,m16b m16b,r16",
+    "r32,r32 r64,r64 r32,i32 r64,i64 r8,i8 r8,r8 r32,m32 r64,m64 m32b,i32 m64b,i64 m8,i8 r8,m8b m32b,r32 r16,r16 r16,i16 r16,m16b m16b,r16",
   ],
-  ["test", "r32,r32 r64,r64 r8,r8 r8,i8 r32,i32 m8,i8"],
-  ["inc", "r32 r64"],
-  ["dec", "r32 r64"],
+  ["test", "r32,r32 r64,r64 r8,r8 r8,i8 r32,i32 r64,i64 m8,i8"],
+  ["inc", "r32 r64 m32b"],
+  ["dec", "r32 r64 m32b"],
   ["neg", "r32 r64"],
   ["not", "r32 r64"],
   ["shl", "r32,i8 r64,i8"],
@@ -134,6 +136,8 @@ const dead: readonly [string, string][] = [
   ["inc", "r32 r64"],
   ["dec", "r32 r64"],
   ["neg", "r32 r64"],
+  ["rol", "r32,i8"],
+  ["ror", "r32,i8"],
 ];
 
 const fused: readonly [string, string, readonly number[]][] = [

@@ -189,7 +189,9 @@ export class X86Processor implements Processor {
       const pc = this.#resolve();
       if (pc === 0) return Exit.Exception;
       let exit: number;
-      if (trap || left <= MARGIN / Uop.size) {
+      // Near its end the budget is spent block by block, as long as a block fits, and then one by one.
+      const short = left <= MARGIN / Uop.size && this.#code.straight(pc, left) === 0;
+      if (trap || short) {
         this.#context.retired = this.retired;
         exit = this.#step(pc);
         if (exit < 0 && trap) return this.#debug();
