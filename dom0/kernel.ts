@@ -3,14 +3,21 @@
 // by whoever makes the machine: the worker of `npm start`, tests.
 
 import { type Kernel, kernelMain, type Task } from "../guests/sdk/index.ts";
+import type { DomId } from "../shared/brand.ts";
 import type { KernelMain } from "../shared/kernel.ts";
 import { ConsoleDaemon } from "./consoled/index.ts";
 import { Shell } from "./shell/index.ts";
 import { FORGETFUL, type ImageStore } from "./toolstack/image/index.ts";
 import { Toolstack } from "./toolstack/toolstack.ts";
+import { getBvt, setBvt } from "./toolstack/xc_bvt.ts";
 import { XenStoreDaemon, XsClient } from "./xenstored/index.ts";
 
+/** Real time by which dom0 may run ahead of its share: many short answers, but no long ones. */
+const WARP_MS = 20;
+const MCU_PER_MS = 10; // BVT's minimum charging unit is 100 us.
+
 function* main(kernel: Kernel, images: ImageStore): Task {
+  warpDom0(kernel);
   const store = new XenStoreDaemon(kernel);
   const xs = new XsClient(store.server);
   const consoles = new ConsoleDaemon(kernel, xs);
@@ -24,6 +31,16 @@ function* main(kernel: Kernel, images: ImageStore): Task {
   service(kernel, "toolstack", toolstack.watchDeaths(new XsClient(store.server)));
   const status = yield* new Shell({ kernel, toolstack, consoles, xs }).run();
   yield* kernel.host.exit(status);
+}
+
+/**
+ * Dom0 serves the others: when it wakes it runs at once, not when the slice of a guest that computes is over (BVT's warp).
+ * What it uses is charged all the same, so that guests keep their shares.
+ */
+function warpDom0(kernel: Kernel): void {
+  const dom0 = 0 as DomId;
+  const bvt = getBvt(kernel, dom0);
+  setBvt(kernel, dom0, { ...bvt, warp: true, warpValue: WARP_MS * MCU_PER_MS * bvt.mcuAdvance, warpLimitMs: 0 });
 }
 
 /** A thread that never ends. If it fails, the machine can't go on as if nothing had happened: the person is told. */

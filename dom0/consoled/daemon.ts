@@ -112,6 +112,8 @@ class ConsoleLog implements Sink {
   readonly #drained: () => void;
   readonly #queue = new ByteQueue(ConsoleLimits.logBytes + ConsoleLimits.bytesPerTurn * 2);
   #writer: Thread | undefined = undefined;
+  /** The host could not write: from then on there is no log, and the guest doesn't wait for one. */
+  #broken = false;
 
   constructor(kernel: Kernel, name: string, drained: () => void) {
     this.#kernel = kernel;
@@ -120,6 +122,7 @@ class ConsoleLog implements Sink {
   }
 
   push(bytes: Uint8Array): void {
+    if (this.#broken) return;
     this.#queue.push(bytes);
     if (this.#writer === undefined || this.#writer.done)
       this.#writer = this.#kernel.spawn(`log of ${this.#name}`, this.#write());
@@ -134,7 +137,14 @@ class ConsoleLog implements Sink {
   *#write(): Task {
     while (this.#queue.length > 0) {
       const wasFull = this.full;
-      yield* this.#kernel.host.appendLog(this.#name, this.#queue.take(this.#queue.length));
+      const bytes = this.#queue.take(this.#queue.length);
+      try {
+        yield* this.#kernel.host.appendLog(this.#name, bytes);
+      } catch (error) {
+        this.#broken = true;
+        this.#kernel.log(`consoled: ${this.#name}: ${error instanceof Error ? error.message : error}`);
+        this.#queue.take(this.#queue.length);
+      }
       if (wasFull) this.#drained();
     }
   }

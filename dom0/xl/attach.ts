@@ -47,20 +47,22 @@ function* show({ io }: XlContext, viewer: ConsoleViewer): Task<boolean> {
   const lines = new LineEnds(io.keys !== undefined);
   const queues = io.keys ? [viewer.ready, io.keys.channel.ready] : [viewer.ready];
   for (;;) {
-    for (let output = viewer.tryRead(); output !== undefined; output = viewer.tryRead())
-      yield* io.write(lines.convert(output));
-    if (viewer.atEnd) return false;
-    for (let typed = io.keys?.tryRead(); typed !== undefined; typed = io.keys?.tryRead()) {
+    // One piece at a time: a guest that floods its console must not keep the person from leaving it.
+    const output = viewer.tryRead();
+    if (output !== undefined) yield* io.write(lines.convert(output));
+    else if (viewer.atEnd) return false;
+    const typed = io.keys?.tryRead();
+    if (typed !== undefined) {
       const leave = typed.indexOf(LEAVE);
       const forGuest = leave < 0 ? typed : typed.subarray(0, leave);
-      // A guest that reads nothing must not keep the person from leaving.
       if (viewer.tryType(forGuest) < forGuest.length) yield* io.write(BELL);
-      if (leave < 0) continue;
-      io.keys?.unread(typed.slice(leave + 1));
-      yield* io.write("\r\n");
-      return true;
+      if (leave >= 0) {
+        io.keys?.unread(typed.slice(leave + 1));
+        yield* io.write("\r\n");
+        return true;
+      }
     }
-    yield* waitAny(queues);
+    if (output === undefined && typed === undefined) yield* waitAny(queues);
   }
 }
 

@@ -45,14 +45,21 @@ export class Session {
   /** Runs until the terminal has shown `text` since the last wait. */
   waitFor(text: string, limitSteps = 300_000): string {
     const { host } = this.#dom0;
+    let from = this.#seen;
+    let found = -1;
+    const shown = (): boolean => {
+      found = host.output.indexOf(text, from);
+      from = Math.max(from, host.output.length - text.length); // What has no match needs no second look.
+      return found >= 0;
+    };
     this.#dom0.runUntil(
-      guarded(() => host.output.indexOf(text, this.#seen) >= 0),
+      guarded(() => found >= 0 || shown()),
       limitSteps,
     );
-    const end = host.output.indexOf(text, this.#seen) + text.length;
-    const shown = host.output.slice(this.#seen, end);
+    const end = found + text.length;
+    const between = host.output.slice(this.#seen, end);
     this.#seen = end;
-    return shown;
+    return between;
   }
   #seen = 0;
 
