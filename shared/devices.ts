@@ -91,7 +91,10 @@ export const DeviceCompletion = struct("device_completion", 16, {
 });
 
 export const DeviceOp = {
-  /** { path, mode } → { handle, size }: the reply in msgpack, its length the status. mode "r", "w" (truncates) or "r+". */
+  /**
+   * { path, mode } → OpenedFile: the reply in msgpack, its length the status. mode "r", "w" (truncates) or "r+". A path may also
+   * name a disk that isn't a file: "ram:64M", "nbd:unix:/path", "nbd://host:port/name" (mode "r" or "r+").
+   */
   FileOpen: 1,
   /** Data from `position` → bytes read, fewer only at the end of the file. */
   FileRead: 2,
@@ -116,13 +119,26 @@ export const DeviceOp = {
   Exit: 12,
   /** → HostConfig. */
   Config: 13,
+  /** Returns when all writes that were completed before are on stable storage (fdatasync). */
+  FileSync: 14,
+  /** `address` is a length in bytes: from `position` on so much is no longer needed, and reads as zeros. EOPNOTSUPP. */
+  FileDiscard: 15,
 } as const;
 export type DeviceOp = (typeof DeviceOp)[keyof typeof DeviceOp];
 
 export interface FileInfo {
-  readonly kind: "file" | "directory" | "other";
+  readonly kind: "file" | "directory" | "block" | "other";
   readonly size: number;
   readonly mtimeMs: number;
+}
+
+/** What FileOpen answers. */
+export interface OpenedFile {
+  readonly handle: number;
+  /** Bytes; of a block device its capacity. */
+  readonly size: number;
+  /** The same for two paths to one file or device; undefined: nothing else can be the same. */
+  readonly identity?: string;
 }
 
 export interface TerminalInfo {

@@ -18,6 +18,7 @@ import {
   type FileInfo,
   type HostConfig,
   MAX_SEGMENTS,
+  type OpenedFile,
   QUEUE_ENTRIES,
   QueueLayout,
   type TerminalInfo,
@@ -30,10 +31,14 @@ type Soon<T> = T | PromiseLike<T>;
 
 /** Files of the host. Errors are thrown with a `code` such as "ENOENT". */
 export interface FileService {
-  open(path: string, mode: "r" | "r+" | "w"): Soon<{ handle: number; size: number }>;
+  open(path: string, mode: "r" | "r+" | "w"): Soon<OpenedFile>;
   /** Fills `into` in order from `position`; fewer bytes only at the end of the file. */
   read(handle: number, into: Bytes[], position: number): Soon<number>;
   write(handle: number, from: Bytes[], position: number): Soon<number>;
+  /** Resolves when all writes that were completed before are on stable storage. */
+  sync(handle: number): Soon<void>;
+  /** So many bytes from `position` are no longer needed, and read as zeros from then on. */
+  discard(handle: number, position: number, sizeBytes: number): Soon<void>;
   close(handle: number): Soon<void>;
   stat(path: string): Soon<FileInfo>;
   list(path: string): Soon<string[]>;
@@ -65,6 +70,7 @@ interface Request {
   readonly handle: number;
   readonly inputBytes: number;
   readonly position: number;
+  readonly address: number;
   readonly data: Bytes[];
   readonly sizeBytes: number;
 }
@@ -152,9 +158,9 @@ export class DeviceHost {
     const failed = (error: unknown): void => done(-errnoOf(error));
     try {
       const data = this.#data(r.address_num, r.sizeBytes, r.segments);
-      const { id, op, handle, inputBytes, position_num: position, sizeBytes } = r;
+      const { id, op, handle, inputBytes, position_num: position, address_num: address, sizeBytes } = r;
       if (position > Number.MAX_SAFE_INTEGER || inputBytes > sizeBytes) throw new Refused(errno.XEN_EINVAL);
-      const status = this.#perform({ id, op, handle, inputBytes, position, data, sizeBytes });
+      const status = this.#perform({ id, op, handle, inputBytes, position, address, data, sizeBytes });
       if (typeof status === "number") done(status);
       else status.then(done, failed);
     } catch (error) {
@@ -198,6 +204,11 @@ export class DeviceHost {
         return files.read(r.handle, r.data, r.position);
       case DeviceOp.FileWrite:
         return files.write(r.handle, r.data, r.position);
+      case DeviceOp.FileSync:
+        return then(files.sync(r.handle), () => 0);
+      case DeviceOp.FileDiscard:
+        if (r.address > Number.MAX_SAFE_INTEGER - r.position) throw new Refused(errno.XEN_EINVAL);
+        return then(files.discard(r.handle, r.position, r.address), () => 0);
       case DeviceOp.FileClose:
         return then(files.close(r.handle), () => 0);
       case DeviceOp.FileStat:

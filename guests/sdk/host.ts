@@ -5,9 +5,10 @@
 // A thread that is cancelled while the host works leaves its buffer to the request: it is freed when the host is done.
 
 import { pack, unpack } from "msgpackr";
+import { XEN_ENOSPC } from "../../shared/abi/errno.ts";
 import { DOMID_IO } from "../../shared/abi/xen.ts";
 import type { DomId } from "../../shared/brand.ts";
-import { DeviceOp, type FileInfo, type HostConfig } from "../../shared/devices.ts";
+import { DeviceOp, type FileInfo, type HostConfig, type OpenedFile } from "../../shared/devices.ts";
 import { DeviceQueue } from "./device_queue.ts";
 import type { Kernel } from "./kernel.ts";
 import { PAGE_SIZE, type Pages } from "./pages.ts";
@@ -87,8 +88,7 @@ export class Host {
   /** Opens a host file; relative paths begin where the machine was started. "w" empties it or makes it. */
   *open(path: string, mode: "r" | "r+" | "w" = "r"): Task<HostFile> {
     const reply = yield* this.structured(DeviceOp.FileOpen, path, { path, mode }, 1);
-    const { handle, size } = reply as { handle: number; size: number };
-    return new HostFile(this, path, handle, size);
+    return new HostFile(this, path, reply as OpenedFile);
   }
 
   /** Appends to the log `name` (letters, digits, `-._`), if the machine keeps logs; else nothing. */
@@ -119,7 +119,7 @@ export class Host {
   }
 
   /** @internal A request without data → status. */
-  *request(op: DeviceOp, fields: { handle?: number; position?: number }): Task<number> {
+  *request(op: DeviceOp, fields: { handle?: number; position?: number; address?: number }): Task<number> {
     return yield* (yield* this.#ready()).submit({ op, ...fields });
   }
 
@@ -179,15 +179,18 @@ export class Host {
 export class HostFile {
   readonly #host: Host;
   readonly path: string;
-  /** When it was opened. */
+  /** When it was opened; of a block device its capacity. */
   readonly sizeBytes: number;
+  /** The same for two paths to one file or device; undefined when nothing else can be the same. */
+  readonly identity: string | undefined;
   readonly #handle: number;
 
-  constructor(host: Host, path: string, handle: number, sizeBytes: number) {
+  constructor(host: Host, path: string, { handle, size, identity }: OpenedFile) {
     this.#host = host;
     this.path = path;
     this.#handle = handle;
-    this.sizeBytes = sizeBytes;
+    this.sizeBytes = size;
+    this.identity = identity;
   }
 
   /** Up to `sizeBytes` (at most 256 KiB at once) from `position`; fewer only at the end of the file. */
@@ -223,6 +226,28 @@ export class HostFile {
       const status = yield* this.#host.transfer(DeviceOp.FileWrite, pages, piece.length, fields, (n) => n);
       if (status < 0) throw new HostError(this.path, status);
     }
+  }
+
+  /** Writes straight from machine memory, up to 256 segments, all of it. */
+  *writeFrom(position: number, segments: readonly Segment[]): Task {
+    const size = segments.reduce((sum, segment) => sum + segment.sizeBytes, 0);
+    const status = yield* this.#host.scatter(DeviceOp.FileWrite, segments, { handle: this.#handle, position });
+    if (status !== size) throw new HostError(this.path, status < 0 ? status : -XEN_ENOSPC);
+  }
+
+  /** Returns when everything that was written before is on stable storage. */
+  *sync(): Task {
+    this.#check(yield* this.#host.request(DeviceOp.FileSync, { handle: this.#handle }));
+  }
+
+  /** Gives the storage of a range back; it reads as zeros. Throws EOPNOTSUPP where the host can't. */
+  *discard(position: number, sizeBytes: number): Task {
+    const fields = { handle: this.#handle, position, address: sizeBytes };
+    this.#check(yield* this.#host.request(DeviceOp.FileDiscard, fields));
+  }
+
+  #check(status: number): void {
+    if (status < 0) throw new HostError(this.path, status);
   }
 
   *close(): Task {

@@ -2,7 +2,7 @@
 // the test's own thread. What dom0 has asked for can be looked at afterwards.
 
 import type { FileService, HostServices, TerminalService } from "../../dom0/host/devices.ts";
-import type { FileInfo, TerminalInfo } from "../../shared/devices.ts";
+import type { FileInfo, OpenedFile, TerminalInfo } from "../../shared/devices.ts";
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
 
@@ -63,12 +63,12 @@ export class SimulatedHost implements HostServices, FileService, TerminalService
     return this.#open.size;
   }
 
-  open(path: string, mode: "r" | "r+" | "w"): { handle: number; size: number } {
+  open(path: string, mode: "r" | "r+" | "w"): OpenedFile {
     if (mode === "w") this.disk.set(path, new Uint8Array(0));
     const data = this.disk.get(path) ?? fail("ENOENT");
     const handle = this.#nextHandle++;
     this.#open.set(handle, path);
-    return { handle, size: data.length };
+    return { handle, size: data.length, identity: path };
   }
 
   read(handle: number, into: Bytes[], position: number): number;
@@ -96,6 +96,11 @@ export class SimulatedHost implements HostServices, FileService, TerminalService
     let at = position;
     for (const piece of from) {
       const old = this.#data(first);
+      if (at + piece.length <= old.length) {
+        old.set(piece, at);
+        at += piece.length;
+        continue;
+      }
       const grown = new Uint8Array(Math.max(old.length, at + piece.length));
       grown.set(old);
       grown.set(piece, at);
@@ -103,6 +108,18 @@ export class SimulatedHost implements HostServices, FileService, TerminalService
       at += piece.length;
     }
     return at - position;
+  }
+
+  /** How often a file was synced. */
+  syncs = 0;
+
+  sync(handle: number): void {
+    this.#data(handle);
+    this.syncs++;
+  }
+
+  discard(handle: number, position: number, sizeBytes: number): void {
+    this.#data(handle).fill(0, position, position + sizeBytes);
   }
 
   close(handle: number): void {

@@ -64,3 +64,49 @@ describe("the host's files", () => {
     await files.close(handle);
   });
 });
+
+describe("disks", () => {
+  test("a file opened for reading and writing is synced, and a hole made in it reads as zeros", async () => {
+    const files = new NodeFiles();
+    const path = join(dir, "disk");
+    writeFileSync(path, new Uint8Array(65536).fill(7));
+    const { handle, size, identity } = await files.open(path, "r+");
+    const again = await files.open(join(dir, ".", "disk"), "r");
+    expect({ size, identity }).toEqual({ size: 65536, identity: again.identity });
+    await files.sync(handle);
+    const refused = await files.discard(handle, 4096, 8192).then(
+      () => undefined,
+      (error: { code: string }) => error.code,
+    );
+    const data = readFileSync(path);
+    expect(data.length).toBe(65536);
+    // A host without holes says so, and leaves everything as it was.
+    if (refused === undefined) expect(data.subarray(4096, 12288).every((byte) => byte === 0)).toBe(true);
+    else expect({ refused, byte: data[4096] }).toEqual({ refused: "EOPNOTSUPP", byte: 7 });
+    expect([data[4095], data[12288]]).toEqual([7, 7]);
+    await files.close(handle);
+    await files.close(again.handle);
+  });
+
+  test("a disk in memory reads as zeros where nothing was written, forgets what is discarded, and ends at its size", async () => {
+    const files = new NodeFiles();
+    const { handle, size } = await files.open("ram:1M", "r+");
+    expect(size).toBe(1048576);
+    const data = pieces(100_000, 5);
+    data[0].fill(1);
+    data[1].fill(2);
+    expect(await files.write(handle, data, 65530)).toBe(100_005);
+    const into = pieces(65530, 100_006);
+    expect(await files.read(handle, into, 0)).toBe(165_536);
+    expect(into[0].every((byte) => byte === 0)).toBe(true);
+    expect([into[1][0], into[1][99_999], into[1][100_000], into[1][100_005]]).toEqual([1, 1, 2, 0]);
+    await files.discard(handle, 65531, 100_000);
+    const one = pieces(2);
+    await files.read(handle, one, 65530);
+    expect([...one[0]]).toEqual([1, 0]);
+    expect(await files.read(handle, pieces(600), 1048576 - 512)).toBe(512);
+    for (const bad of ["ram:", "ram:0", "ram:10X", "ram:99999999G"])
+      await expect(files.open(bad, "r+")).rejects.toMatchObject({ code: "EINVAL" });
+    await files.close(handle);
+  });
+});

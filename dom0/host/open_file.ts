@@ -1,0 +1,20 @@
+// What is behind a file handle of dom0: a file or block device (raw_file.ts), memory (ram_disk.ts), a server (nbd.ts). Failures
+// are thrown as Node's are, with a `code` such as "EIO".
+
+/** Views of machine frames. */
+export type Bytes = Uint8Array<SharedArrayBuffer>;
+
+export interface OpenFile {
+  /** Bytes, when it was opened. */
+  readonly size: number;
+  /** The same for two openings of one thing; undefined: nothing else can be the same. */
+  readonly identity: string | undefined;
+  /** Fills `into` in order from `position`; the bytes read, fewer only at the end. */
+  read(into: Bytes[], position: number): Promise<number>;
+  write(from: Bytes[], position: number): Promise<number>;
+  /** Resolves when what was written before is on stable storage. */
+  sync(): Promise<void>;
+  /** The range reads as zeros from then on. EOPNOTSUPP where that can't be. */
+  discard(position: number, sizeBytes: number): Promise<void>;
+  close(): Promise<void>;
+}
