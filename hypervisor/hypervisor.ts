@@ -23,6 +23,7 @@ import { FrameTable } from "./memory/frame_table.ts";
 import { GuestAccess } from "./memory/guest_access.ts";
 import { MachineToPhys } from "./memory/m2p.ts";
 import { MemoryManagement } from "./memory/mmu.ts";
+import type { Profile } from "./profile.ts";
 import { Bvt } from "./sched/bvt.ts";
 import { SchedCore } from "./sched/core.ts";
 import type { Clock } from "./time/clock.ts";
@@ -46,6 +47,7 @@ export interface HypervisorOptions {
   readonly wallclockAtBoot: bigint;
   readonly devices: DeviceBus | undefined;
   readonly guestConsoleIo: boolean;
+  readonly profile?: Profile | undefined;
 }
 
 export class Hypervisor {
@@ -66,6 +68,8 @@ export class Hypervisor {
   readonly traps: Traps;
   readonly log: HypervisorLog;
   readonly trace = new Trace();
+  /** Undefined unless somebody profiles. */
+  readonly profile: Profile | undefined;
   readonly dispatcher: Dispatcher;
   readonly domains = new Map<DomId, Domain>();
   readonly vcpuHooks: VcpuHooks;
@@ -90,6 +94,7 @@ export class Hypervisor {
     this.time = new Time(memory, options.clock, options.wallclockAtBoot);
     this.log = new HypervisorLog(() => this.time.now());
     this.guestConsoleIo = options.guestConsoleIo;
+    this.profile = options.profile;
     this.devices = options.devices;
     this.scratch = new DataView(new ArrayBuffer(SCRATCH_BYTES));
     this.scratchBytes = new Uint8Array(this.scratch.buffer);
@@ -116,7 +121,9 @@ export class Hypervisor {
 
   /** What processors ask of the machine around them. */
   processorHost(): ProcessorHost {
+    const { profile } = this;
     return {
+      ...(profile && { timed: profile.timed.bind(profile) }),
       tsc: (retired) => this.tsc(retired),
       log: (line) => this.log.guestLine(this.current === undefined ? line : `d${this.current.domain.id} ${line}`),
     };
@@ -171,7 +178,10 @@ export class Hypervisor {
    * TypeScript processor, whose kernels call.
    */
   hypercall(vcpu: Vcpu): void {
+    const { profile } = this;
+    if (profile !== undefined) profile.enter(profile.of("hypercalls of TypeScript kernels"));
     while (this.dispatcher.call(vcpu) === CONTINUE);
+    if (profile !== undefined) profile.leave();
   }
 
   /** Has the vcpu's domain been shut down or crashed since the hypercall began? Then its memory isn't touched further. */
@@ -249,6 +259,7 @@ export class Hypervisor {
     const { clock, timers } = this.time;
     const { virtual } = clock;
     const { processor } = vcpu.domain;
+    const { profile } = this;
     const x86 = processor === this.x86;
     const rate = virtual || !x86 ? 1 : this.#rate;
     const nsEach = 1 / rate;
@@ -268,10 +279,13 @@ export class Hypervisor {
         this.trace.emitter.emit("instruction", vcpu);
         budget = 1;
       }
+      if (profile !== undefined) profile.enterRun(vcpu.domain, x86);
       const exit = processor.run(vcpu.cpu, budget);
       const { retired } = processor;
+      if (profile !== undefined) profile.enterExit(vcpu, exit, retired, x86);
       this.charge(retired * nsEach);
       this.#handle(vcpu, exit);
+      if (profile !== undefined) profile.leave();
       if (virtual) this.#remaining = Math.min(this.#remaining, timers.next - clock.now());
       else if (exit === Exit.Budget && undisturbed && x86) this.#measure(start, retired);
       undisturbed = false;

@@ -6,6 +6,7 @@ import { DOORBELL_PORT } from "../shared/devices.ts";
 import type { KernelMain } from "../shared/kernel.ts";
 import { buildDom0 } from "./dom0_build.ts";
 import type { Domain } from "./domain.ts";
+import { hypercallTable } from "./hypercalls/table.ts";
 import { VERSION_LINE } from "./hypercalls/version_info.ts";
 import { Hypervisor } from "./hypervisor.ts";
 import { createDomain, createVcpu } from "./lifecycle.ts";
@@ -14,6 +15,7 @@ import type { HypervisorLog } from "./log.ts";
 import type { DeviceBus } from "./machine/devices.ts";
 import { allocateMemory, MachineMemory } from "./machine/memory.ts";
 import { Checker } from "./memory/checker.ts";
+import { Profile } from "./profile.ts";
 import { RealClock, VirtualClock } from "./time/clock.ts";
 import type { Trace } from "./trace.ts";
 
@@ -43,6 +45,8 @@ export interface MachineOptions {
   readonly devices?: DeviceBus | undefined;
   /** Let every domU write to the log by console_io (default false: -EPERM, as Debian's Xen). */
   readonly guestConsoleIo?: boolean;
+  /** Finds out where the time goes. Only on the real clock. */
+  readonly profile?: boolean;
 }
 
 export interface Machine {
@@ -51,6 +55,8 @@ export interface Machine {
   readonly log: HypervisorLog;
   readonly trace: Trace;
   readonly domains: ReadonlyMap<number, Domain>;
+  /** Undefined unless asked for. */
+  readonly profile: Profile | undefined;
   /** One turn of the main loop: 0: call again; else nanoseconds to sleep, Infinity: until the doorbell. */
   step(): number;
   /**
@@ -80,6 +86,7 @@ export function createMachine(options: MachineOptions): Machine {
     wallclockAtBoot: options.wallclockNs ?? host?.wallclockNs() ?? 0n,
     devices: options.devices,
     guestConsoleIo: options.guestConsoleIo ?? false,
+    profile: options.profile && host !== undefined ? new Profile(() => host.nowNs(), hypercallTable()) : undefined,
   });
   hv.log.line(VERSION_LINE);
   hv.log.line(
@@ -117,16 +124,22 @@ class MachineLoop implements Machine {
   readonly log: HypervisorLog;
   readonly trace: Trace;
   readonly domains: ReadonlyMap<number, Domain>;
+  readonly profile: Profile | undefined;
 
   constructor(hv: Hypervisor) {
     this.hv = hv;
     this.log = hv.log;
     this.trace = hv.trace;
     this.domains = hv.domains;
+    this.profile = hv.profile;
   }
 
   step(): number {
-    return this.hv.step();
+    if (this.profile === undefined) return this.hv.step();
+    this.profile.begin();
+    const idleNs = this.hv.step();
+    this.profile.end();
+    return idleNs;
   }
 
   runUntil(done: () => boolean, limitSteps = DEFAULT_STEPS): boolean {

@@ -11,6 +11,8 @@ export interface HostOptions {
   /** How many instructions to trace one by one. */
   readonly traceInstructions: number;
   readonly traceFile: string | undefined;
+  /** Where to write, at the end, what took how long. */
+  readonly profileFile: string | undefined;
   readonly logDir: string | undefined;
   readonly guestConsoleIo: boolean;
 }
@@ -55,6 +57,11 @@ export async function parseOptions(args: readonly string[], version: string): Pr
       requiresArg: true,
       describe: "where the trace goes (default: standard error)",
     })
+    .option("profile", {
+      type: "string",
+      requiresArg: true,
+      describe: "write to this file where the machine's time went (JSON)",
+    })
     .option("log-dir", {
       type: "string",
       requiresArg: true,
@@ -92,6 +99,7 @@ function check(o: Record<string, unknown>): HostOptions | Said {
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff)
     return wrong("--seed must be a whole number from 0 to 4294967295");
   if (o["clock"] !== "real" && o["clock"] !== "virtual") return wrong(`--clock must be real or virtual`);
+  if (o["profile"] !== undefined && o["clock"] !== "real") return wrong("--profile needs the real clock");
   const trace = new Set<TraceKind>();
   let traceInstructions = 0;
   if (o["trace"] !== undefined) {
@@ -113,6 +121,7 @@ function check(o: Record<string, unknown>): HostOptions | Said {
     trace: [...trace],
     traceInstructions,
     traceFile: path(o["trace-file"]),
+    profileFile: path(o["profile"]),
     logDir: path(o["log-dir"]),
     guestConsoleIo: o["guest-console-io"] === true,
   };

@@ -2,7 +2,7 @@
 // timer when nothing is runnable; it never returns to its event loop, so all that reaches it comes through shared memory.
 // Loaded by scripts/start.mjs's worker; told its memory and options by main.ts.
 
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { parentPort } from "node:worker_threads";
 import {
@@ -45,6 +45,7 @@ port.once("message", ({ memory, options }: ToWorker) => {
   const trace = startTrace(machine, options);
   run(machine, bus, options.clock === "virtual", () => trace?.flush());
   trace?.close();
+  if (options.profileFile !== undefined) writeProfile(machine, options.profileFile);
   const status = machine.exitStatus ?? 0;
   const log = machine.log.read(machine.log.end - 4000, 4000);
   tell({ ended: status, message: `dom0 has ended (reason ${status}). The end of the hypervisor's log:\n${log}` });
@@ -62,6 +63,7 @@ function create(memory: WebAssembly.Memory, options: HostOptions, devices: Devic
     dom0: { main: dom0Kernel(folderStore()), memoryMiB: options.dom0MemoryMiB },
     devices,
     guestConsoleIo: options.guestConsoleIo,
+    profile: options.profileFile !== undefined,
   });
 }
 
@@ -78,6 +80,21 @@ function run(machine: Machine, bus: DeviceBus, virtual: boolean, idle: () => voi
       bus.sleep(seen, idleNs);
     }
   }
+}
+
+/** What `--profile` leaves: instructions of x86 guests, and what took how long, the longest first. */
+export interface ProfileFile {
+  readonly instructions: number;
+  readonly activities: readonly { readonly name: string; readonly count: number; readonly ms: number }[];
+}
+
+function writeProfile(machine: Machine, path: string): void {
+  const activities = machine.profile?.activities() ?? [];
+  const file: ProfileFile = {
+    instructions: machine.profile?.instructions ?? 0,
+    activities: activities.map(({ name, count, ns }) => ({ name, count, ms: Number((ns / 1e6).toFixed(3)) })),
+  };
+  writeFileSync(path, `${JSON.stringify(file, null, 2)}\n`);
 }
 
 /** Writes the trace as text, whole buffers at a time when it goes to a file. */

@@ -56,4 +56,6 @@ export interface ProcessorHost {
   tsc(retired: number): { lo: number; hi: number };
   /** A line for the hypervisor's log: an instruction that isn't supported, with its bytes and disassembly. */
   log(line: string): void;
+  /** Given when somebody profiles: the function with its time counted under `name`. */
+  readonly timed?: <F extends (...args: never[]) => unknown>(name: string, f: F) => F;
 }

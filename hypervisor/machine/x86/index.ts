@@ -100,8 +100,13 @@ export class X86Processor implements Processor {
     const base = emitBase(pages, addresses, hot, instructionNamed);
     this.loopBytes = base.loopBytes;
     const mmu = this.#mmu;
+    const timed = host.timed ?? ((_name, f) => f);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(base.bytes), {
-      x: { memory: memory.wasm, missRead: mmu.missRead, missWrite: mmu.missWrite },
+      x: {
+        memory: memory.wasm,
+        missRead: timed("page walks", mmu.missRead),
+        missWrite: timed("page walks", mmu.missWrite),
+      },
     });
     this.#base = instance.exports as unknown as BaseExports;
     const flags = {
@@ -111,15 +116,19 @@ export class X86Processor implements Processor {
     this.#context = new HostContext(memory, state, host, this.#mmu, flags);
     this.#context.sizeOf = (cold) => this.#functions.info(cold).shapes[0].size;
     const callHost = (number: number, uop: number): number => hostFunction(number)(this.#context, uop);
-    const imports = { ...instance.exports, commit: mmu.commit, host: callHost } as Record<
-      string,
-      WebAssembly.ImportValue
-    >;
+    const imports = {
+      ...instance.exports,
+      commit: mmu.commit,
+      host: timed("instructions in TypeScript", callHost),
+    } as Record<string, WebAssembly.ImportValue>;
     this.#functions = new FunctionTable(pages, addresses, imports, memory.wasm, this.#base.table);
     const nothing = instruction("undefined", [], { flow: "stop" }, (b) => b.fault(6));
     this.#code = new CodeCache(memory, arena, new Decoder(instructions), this.#functions, hot, nothing);
     this.#code.onEmpty = () => this.#tlb.flushCode();
     this.#code.onUndefined = (bytes, rel) => this.#logUndefined(bytes, rel);
+    if (host.timed === undefined) return;
+    this.#code.record = timed("decoding", this.#code.record.bind(this.#code));
+    this.#functions.get = timed("compiling instructions' functions", this.#functions.get.bind(this.#functions));
   }
 
   requestExit(): void {

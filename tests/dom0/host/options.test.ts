@@ -21,9 +21,11 @@ describe("the command line", () => {
       trace: ["hypercalls"],
       traceInstructions: 20,
       traceFile: "t",
+      profileFile: undefined,
       logDir: "l",
       guestConsoleIo: true,
     } satisfies HostOptions);
+    expect(await parse("--profile p")).toMatchObject({ profileFile: "p", clock: "real" });
     expect(await parse("--trace")).toMatchObject({ trace: ["hypercalls", "traps", "events", "sched"] });
   });
 
@@ -35,6 +37,7 @@ describe("the command line", () => {
     ["--dom0-memory 2000", "--dom0-memory"],
     ["--clock sundial", "--clock"],
     ["--seed -1", "--seed"],
+    ["--clock virtual --profile p", "--profile"],
     ["--trace=colours", "colours"],
     ["--memroy 64", "memroy"],
     ["hello.cfg", "hello.cfg"],
