@@ -58,6 +58,25 @@ describe("X86Processor", () => {
     }
   });
 
+  it("ends every budget at the same place as single steps do", () => {
+    // ecx=40; 1: add eax,ecx; jp 2f; jo 2f; inc edx; 2: push rax; pop rbx; cmp ebx,ecx; jb 3f; call f; 3: dec ecx; jnz 1b;
+    // hlt; f: xor esi,eax; ret
+    const code = "b928000000 01c8 7a04 7002 ffc2 50 5b 39cb 7205 e805000000 ffc9 75e9 f4 31c6 c3";
+    const stepped = new Machine();
+    const sliced = new Machine();
+    stepped.load(code);
+    const state = (m: Machine): bigint[] => Array.from({ length: 18 }, (_, r) => m.get(r));
+    for (let budget = 1; budget < 250; budget++) {
+      expect(stepped.processor.run(stepped.cpu, 1)).toBe(Exit.Budget);
+      for (let r = 0; r < 16; r++) sliced.set(r, 0);
+      sliced.set(Reg.RSP, STACK - 256);
+      sliced.set(Reg.RFLAGS, 0x202);
+      expect(sliced.run(code, budget)).toBe(Exit.Budget);
+      expect(sliced.processor.retired).toBe(budget);
+      expect(state(sliced), `budget ${budget}`).toEqual(state(stepped));
+    }
+  });
+
   it("loads, stores and calls", () => {
     const m = new Machine();
     m.set(Reg.RBX, DATA);
