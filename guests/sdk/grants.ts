@@ -4,6 +4,7 @@
 // GTF_reading or GTF_writing is set.
 
 import {
+  GNTMAP_device_map,
   GNTMAP_host_map,
   GNTMAP_readonly,
   GNTST_okay,
@@ -34,6 +35,19 @@ export class GrantError extends Error {
     super(`${what}: grant status ${status}`);
     this.status = status;
   }
+}
+
+/** Pages of another domain, mapped by its grants until `unmap`: nothing here may be used after that. */
+export interface GrantedPages {
+  readonly count: number;
+  /** Machine address of page i: for DMA. */
+  address(i: number): number;
+  /**
+   * The bytes of page i, if visible. After DMA into a page this must be called once: taking a writable view tells the
+   * processor that what it decoded from the page is stale.
+   */
+  page(i: number): Uint8Array<SharedArrayBuffer>;
+  unmap(): void;
 }
 
 const TABLE_FRAMES = 1;
@@ -83,6 +97,73 @@ export class Grants {
       );
       if (result !== GNTST_okay) throw new GrantError(`unmapping grant ${ref} of domain ${domain}`, result);
     });
+  }
+
+  /**
+   * Maps several granted pages in one hypercall, for a driver that moves data for `domain`: their machine addresses for DMA
+   * and, if `visible`, their bytes. Writable ones must be visible: see GrantedPages. All or nothing: throws GrantError.
+   */
+  mapPages(domain: DomId, refs: readonly GrantRef[], readonly: boolean, visible: boolean): GrantedPages {
+    const count = refs.length;
+    const slot = visible ? this.#window.reserve(count) : -1;
+    const flags = (visible ? GNTMAP_host_map : GNTMAP_device_map) | (readonly ? GNTMAP_readonly : 0);
+    const maps = this.#xen.arena.use((a) => {
+      const list = a.alloc(count * GnttabMapGrantRef.size);
+      const s = GnttabMapGrantRef.at(list.view);
+      refs.forEach((ref, i) => {
+        s.$at(i * GnttabMapGrantRef.size);
+        if (visible) s.host_addr_num = this.#window.va(slot + i);
+        s.flags = flags;
+        s.ref = ref;
+        s.dom = domain;
+        s.status = -1;
+      });
+      this.#xen.call("map_grant_ref", __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, list.va, count);
+      return refs.map((_, i) => {
+        s.$at(i * GnttabMapGrantRef.size);
+        return { status: s.status, handle: s.handle, address: s.dev_bus_addr_num };
+      });
+    });
+    const clear = (): void => {
+      const mapped = maps.flatMap((m, i) => (m.status === GNTST_okay ? [{ ...m, i }] : []));
+      this.#unmapPages(mapped, slot);
+      if (visible) this.#window.release(slot, count);
+    };
+    const failed = maps.findIndex((m) => m.status !== GNTST_okay);
+    if (failed >= 0) {
+      clear();
+      throw new GrantError(`mapping grant ${refs[failed]} of domain ${domain}`, maps[failed].status);
+    }
+    return {
+      count,
+      address: (i) => maps[i].address,
+      page: (i) => {
+        if (!visible || !(i >= 0 && i < count)) throw new RangeError(`page ${i} of ${count} is not visible`);
+        return this.#window.view(slot + i, !readonly);
+      },
+      unmap: clear,
+    };
+  }
+
+  #unmapPages(mapped: readonly { handle: number; address: number; i: number }[], slot: number): void {
+    if (mapped.length === 0) return;
+    const status = this.#xen.arena.use((a) => {
+      const list = a.alloc(mapped.length * GnttabUnmapGrantRef.size);
+      const s = GnttabUnmapGrantRef.at(list.view);
+      mapped.forEach(({ handle, address, i }, n) => {
+        s.$at(n * GnttabUnmapGrantRef.size);
+        if (slot >= 0) s.host_addr_num = this.#window.va(slot + i);
+        else s.dev_bus_addr_num = address;
+        s.handle = handle;
+        s.status = -1;
+      });
+      this.#xen.call("unmap_grant_ref", __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref, list.va, mapped.length);
+      return mapped.reduce((worst, _, n) => {
+        s.$at(n * GnttabUnmapGrantRef.size);
+        return Math.min(worst, s.status);
+      }, GNTST_okay as number);
+    });
+    if (status !== GNTST_okay) throw new GrantError(`unmapping ${mapped.length} grants`, status);
   }
 
   /** Lets `domain` map an own page. Throws RangeError when all entries are in use. */

@@ -97,6 +97,11 @@ export class Window {
     return (WINDOW_BASE + slot * PAGE_SIZE) as Va;
   }
 
+  /** The bytes of one mapped slot. */
+  view(slot: number, writable: boolean): Uint8Array<SharedArrayBuffer> {
+    return this.#cpu.view(this.va(slot), PAGE_SIZE, writable);
+  }
+
   /** The face of mapped slots; `clear` takes the mappings away. For grants.ts, which maps in its own way. */
   mapping(slot: number, count: number, writable: boolean, clear: () => void): Mapping {
     const va = this.va(slot);
