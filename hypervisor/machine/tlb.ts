@@ -23,6 +23,7 @@ export const CODE_ENTRY = 16;
 const DATA_SLOTS = 1 << DATA_BITS;
 const CODE_SLOTS = 1 << CODE_BITS;
 const ASIDS = 4096;
+const MANY = 0xffff;
 
 /** What the TLB must know of the decoded code that the processor keeps. */
 export interface CodeFrames {
@@ -47,6 +48,8 @@ export class SoftTlb implements Tlb {
    * many, 3 for more than two. It may name entries that are gone, never miss one that is there.
    */
   readonly #slots: Uint32Array;
+  /** Where each frame may be in the code cache: 0 nowhere, slot + 1, or MANY. */
+  readonly #codeSlots: Uint16Array;
   readonly #codeFrames: CodeFrames;
 
   constructor(memory: MachineMemory, codeFrames: CodeFrames) {
@@ -56,6 +59,7 @@ export class SoftTlb implements Tlb {
     this.#data = this.dataAddress >>> 2;
     this.#code = this.codeAddress >>> 2;
     this.#slots = new Uint32Array(memory.frames);
+    this.#codeSlots = new Uint16Array(memory.frames);
     this.#codeFrames = codeFrames;
   }
 
@@ -102,11 +106,14 @@ export class SoftTlb implements Tlb {
   /** Enters a page of code whose frame's map of decoded operations lies at `map`. */
   fillCode(asid: number, va: Va, mfn: Mfn, map: number): void {
     const page = (va - (va & 4095)) as Va;
-    const at = this.#code + ((page >>> 12) & (CODE_SLOTS - 1)) * (CODE_ENTRY / 4);
+    const slot = (page >>> 12) & (CODE_SLOTS - 1);
+    const at = this.#code + slot * (CODE_ENTRY / 4);
     this.#u32[at] = (page >>> 0) | asid;
     this.#u32[at + 1] = vaHigh(page);
     this.#u32[at + 2] = map;
     this.#u32[at + 3] = mfn;
+    const known = this.#codeSlots[mfn];
+    if (known !== slot + 1) this.#codeSlots[mfn] = known === 0 ? slot + 1 : MANY;
   }
 
   /** Every translation for data that a processor would still use: for the walker over page types. */
@@ -166,9 +173,14 @@ export class SoftTlb implements Tlb {
   dropCode(mfn: Mfn): void {
     if (!this.#codeFrames.has(mfn)) return;
     this.#codeFrames.drop(mfn);
-    for (let slot = 0; slot < CODE_SLOTS; slot++) {
-      if (this.#u32[this.#code + slot * (CODE_ENTRY / 4) + 3] === mfn) this.#clearCode(slot);
-    }
+    const known = this.#codeSlots[mfn];
+    this.#codeSlots[mfn] = 0;
+    if (known === MANY) for (let slot = 0; slot < CODE_SLOTS; slot++) this.#clearCodeOf(slot, mfn);
+    else if (known !== 0) this.#clearCodeOf(known - 1, mfn);
+  }
+
+  #clearCodeOf(slot: number, mfn: Mfn): void {
+    if (this.#u32[this.#code + slot * (CODE_ENTRY / 4) + 3] === mfn) this.#clearCode(slot);
   }
 
   /** Forgets every entry for code: the decoded operations are about to be thrown away all at once. */

@@ -22,8 +22,11 @@ import { AddressFlag, CHECK_EVERY, Handler, Slot, Uop } from "./layout.ts";
 const MAP_SIZE = 4096 * 4;
 /** A byte for each 16 bytes of the frame: not 0 where something was decoded. */
 const GRANULES = 256;
-/** Instructions decoded in one go, and the room that they can take: each with a stub, a check, and closing records. */
-const BLOCK_LIMIT = 512;
+/**
+ * Instructions decoded in one go, and the room that they can take: each with a stub, a check, and closing records. Not
+ * more, since a guest that rewrites its code all the time makes each of its instructions cost that much.
+ */
+const BLOCK_LIMIT = 128;
 const BLOCK_ROOM = (BLOCK_LIMIT * 3 + 8) * Uop.size;
 
 export interface CodeFrame {
