@@ -5,6 +5,7 @@
 import { type Kernel, kernelMain, type Task } from "../guests/sdk/index.ts";
 import type { DomId } from "../shared/brand.ts";
 import type { KernelMain } from "../shared/kernel.ts";
+import { Backends, BlockBackend } from "./backends/index.ts";
 import { ConsoleDaemon } from "./consoled/index.ts";
 import { Shell } from "./shell/index.ts";
 import { FORGETFUL, type ImageStore } from "./toolstack/image/index.ts";
@@ -21,13 +22,15 @@ function* main(kernel: Kernel, images: ImageStore): Task {
   const store = new XenStoreDaemon(kernel);
   const xs = new XsClient(store.server);
   const consoles = new ConsoleDaemon(kernel, xs);
-  const toolstack = new Toolstack(kernel, xs, consoles, images);
+  const backends = new Backends(kernel, new XsClient(store.server), [new BlockBackend()]);
+  const toolstack = new Toolstack(kernel, xs, consoles, backends, images);
   service(
     kernel,
     "xenstored",
     store.run((domid) => toolstack.xc.domainInfo(domid)),
   );
   service(kernel, "consoled", consoles.run());
+  service(kernel, "backends", backends.run());
   service(kernel, "toolstack", toolstack.watchDeaths(new XsClient(store.server)));
   const status = yield* new Shell({ kernel, toolstack, consoles, xs }).run();
   yield* kernel.host.exit(status);

@@ -102,7 +102,11 @@ export class Backends {
       yield* device.changed.until(() => device.ended, Math.max(1, until - this.#kernel.systemTimeNs()));
   }
 
-  /** How many there are. */
+  get kinds(): readonly string[] {
+    return [...this.#backends.keys()];
+  }
+
+  /** How many devices there are. */
   get count(): number {
     return this.#devices.size;
   }

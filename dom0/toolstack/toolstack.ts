@@ -5,11 +5,15 @@
 import { type Kernel, Mutex, type Task, WaitQueue } from "../../guests/sdk/index.ts";
 import { SHUTDOWN_suspend } from "../../shared/abi/sched.ts";
 import type { DomId } from "../../shared/brand.ts";
+import type { Backends } from "../backends/index.ts";
 import type { ConsoleDaemon } from "../consoled/index.ts";
 import { domainPath, RELEASE_DOMAIN, type XsClient } from "../xenstored/index.ts";
 import { buildDomain } from "./builder/build.ts";
+import type { DiskConfig } from "./config/disk.ts";
 import type { DomainConfig } from "./config/index.ts";
 import { actionFor, preservedName } from "./death.ts";
+import { removeBackends } from "./devices.ts";
+import { Disks } from "./disks.ts";
 import { describeError, ToolstackError } from "./errors.ts";
 import type { ImageStore } from "./image/index.ts";
 import { prepare } from "./prepare.ts";
@@ -40,9 +44,11 @@ const MAXMEM_SLACK_KIB = 1024;
 
 export class Toolstack {
   readonly xc: Xc;
+  readonly disks: Disks;
   readonly #kernel: Kernel;
   readonly #xs: XsClient;
   readonly #consoles: ConsoleDaemon;
+  readonly #backends: Backends;
   readonly #images: ImageStore;
   readonly #managed = new Map<number, Managed>();
   readonly #lock = new Mutex();
@@ -50,10 +56,12 @@ export class Toolstack {
   /** Woken whenever a domain has shut down, was destroyed or was made in another's place. */
   readonly changed = new WaitQueue();
 
-  constructor(kernel: Kernel, xs: XsClient, consoles: ConsoleDaemon, images: ImageStore) {
+  constructor(kernel: Kernel, xs: XsClient, consoles: ConsoleDaemon, backends: Backends, images: ImageStore) {
     this.#kernel = kernel;
     this.#xs = xs;
     this.#consoles = consoles;
+    this.#backends = backends;
+    this.disks = new Disks(kernel, xs, backends);
     this.#images = images;
     this.xc = new Xc(kernel);
     const pages = this.xc.domainInfo(0)?.totPages ?? 0;
@@ -106,6 +114,15 @@ export class Toolstack {
     yield* this.#lock.run(() => this.#destroy(domid));
   }
 
+  /** Gives a domain that runs another disk. Throws ToolstackError. */
+  *attachDisk(domid: DomId, disk: DiskConfig): Task {
+    const [found] = yield* this.disks.find([disk], "");
+    yield* this.#lock.run(() => {
+      if (!this.#managed.has(domid)) throw new ToolstackError(`domain ${domid} is gone`);
+      return this.disks.attach(domid, found);
+    });
+  }
+
   /** Asks the guest to shut down ("poweroff", "reboot"): it must listen at control/shutdown. */
   requestShutdown(domid: DomId, reason: "poweroff" | "reboot"): void {
     this.#xs.write(`${domainPath(domid)}/control/shutdown`, reason, [`n${domid}`]);
@@ -123,6 +140,7 @@ export class Toolstack {
   *#create(config: DomainConfig): Task<DomId> {
     this.#checkNameFree(config.name);
     const { image, layout, ramdisk } = yield* prepare(this.#kernel, config, this.#images);
+    const disks = yield* this.disks.find(config.disks, config.file);
     const startedMs = this.#kernel.clock.wallclockMs();
     const uuid = config.uuid ?? makeUuid(`${config.name} ${startedMs} ${this.#made++}`);
     if (this.all.some((m) => m.uuid === uuid)) throw new ToolstackError(`a domain with UUID ${uuid} exists already`);
@@ -158,6 +176,7 @@ export class Toolstack {
       );
       this.#xs.introduce(domid, built.storeMfn, built.storePort);
       this.#consoles.open(domid);
+      for (const disk of disks) yield* this.disks.attach(domid, disk);
       if (config.cpuWeight !== undefined) this.#setWeight(domid, config.cpuWeight);
       whole = true;
     } catch (error) {
@@ -176,7 +195,6 @@ export class Toolstack {
 
   *#destroy(domid: DomId): Task {
     const managed = this.#managed.get(domid);
-    yield* []; // A task like its neighbours, though it never waits.
     try {
       this.xc.pauseDomain(domid);
     } catch (error) {
@@ -184,6 +202,7 @@ export class Toolstack {
     }
     // Dom0 lets go of the domain's pages first, so that all its memory comes back.
     this.#consoles.close(domid);
+    yield* this.#backends.closeDomain(domid);
     this.#xs.release(domid);
     try {
       this.xc.destroyDomain(domid);
@@ -192,7 +211,10 @@ export class Toolstack {
     }
     this.#managed.delete(domid);
     if (managed) {
-      this.#xs.transaction((view) => removeDomain(view, domid, managed.uuid));
+      this.#xs.transaction((view) => {
+        removeBackends(view, domid, this.#backends.kinds);
+        removeDomain(view, domid, managed.uuid);
+      });
       if (!managed.handled) managed.settled = true; // While a shutdown is dealt with, a successor may follow.
     }
     this.changed.wakeAll();

@@ -3,6 +3,7 @@
 
 import { type Task, XenError } from "../../guests/sdk/index.ts";
 import { describeError } from "../toolstack/errors.ts";
+import { blockAttach, blockDetach, blockList } from "./block.ts";
 import { console } from "./console.ts";
 import { type Command, CommandError, type XlContext } from "./context.ts";
 import { destroy, pause, reboot, shutdown, unpause } from "./control.ts";
@@ -31,6 +32,9 @@ export const XL_COMMANDS: readonly Command[] = [
   domid,
   domname,
   rename,
+  blockAttach,
+  blockList,
+  blockDetach,
   schedBvt,
   debugKeysCommand,
 ];

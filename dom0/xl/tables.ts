@@ -114,6 +114,25 @@ export function bvtTable(allowanceNs: number, rows: readonly BvtRow[]): string {
   );
 }
 
+export interface BlockRow {
+  readonly domid: number;
+  readonly devid: number;
+  readonly state: number;
+  readonly eventChannel: number;
+  readonly ringRef: number;
+  readonly backend: string;
+}
+
+/** xl block-list. Its "handle" is the guest's number, as in the real one. */
+export function blockTable(rows: readonly BlockRow[]): string {
+  const line = (...cells: readonly (string | number)[]): string =>
+    `${[5, 3, 6, 5, 6, 8, 30].map((width, i) => left(String(cells[i]), width)).join(" ")}\n`;
+  return (
+    line("Vdev", "BE", "handle", "state", "evt-ch", "ring-ref", "BE-path") +
+    rows.map((r) => line(r.devid, 0, r.domid, r.state, r.eventChannel, r.ringRef, r.backend)).join("")
+  );
+}
+
 /** `name : value` lines, the colon in column 24. */
 export function infoLines(facts: readonly (readonly [string, string | number])[]): string {
   return facts.map(([name, value]) => `${left(name, 23)}: ${value}\n`).join("");

@@ -122,10 +122,12 @@ export class BlockConnection {
     const { id_lo: lo, id_hi: hi } = BlkifRequest.at(this.#slotView);
     const id = { lo, hi };
     const request = parseRequest(this.#slotView);
-    if (request.kind === "unknown") return this.#respond(id, request.operation, BLKIF_RSP_EOPNOTSUPP);
-    if (request.kind === "bad") return this.#respond(id, request.operation, BLKIF_RSP_ERROR);
-    this.#inFlight++;
-    this.#o.kernel.spawn("disk request", this.#request(id, request));
+    if (request.kind === "unknown") this.#respond(id, request.operation, BLKIF_RSP_EOPNOTSUPP);
+    else if (request.kind === "bad") this.#respond(id, request.operation, BLKIF_RSP_ERROR);
+    else {
+      this.#inFlight++;
+      this.#o.kernel.spawn("disk request", this.#request(id, request));
+    }
   }
 
   *#request(id: Id, request: BlockRequest): Task {

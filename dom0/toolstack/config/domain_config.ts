@@ -2,6 +2,7 @@
 // create. Devices and guest types that don't exist here are refused by name; settings of the real xl that have no effect
 // here are accepted in silence, and names that no xl knows give a warning.
 
+import { type DiskConfig, DiskSyntaxError, parseDisk } from "./disk.ts";
 import { ConfigError } from "./errors.ts";
 import type { Setting, Settings } from "./parser.ts";
 
@@ -33,6 +34,7 @@ export interface DomainConfig {
   readonly maxVcpus: number;
   /** BVT weight (1 to 65535), an extension through the real `cpu_weight`. */
   readonly cpuWeight: number | undefined;
+  readonly disks: readonly DiskConfig[];
   readonly onPoweroff: ShutdownAction;
   readonly onReboot: ShutdownAction;
   readonly onCrash: ShutdownAction;
@@ -49,7 +51,6 @@ const MAX_CMDLINE = 1023; // start_info.cmd_line holds 1024 bytes with the final
 
 /** Settings that ask for something which isn't there: refused unless they are empty or zero. */
 const NOT_SUPPORTED = [
-  "disk",
   "vif",
   "vif2",
   "pci",
@@ -83,7 +84,7 @@ const WITHOUT_EFFECT =
   xen_platform_pci xend_suspend_evtchn_compat`.split(/\s+/);
 
 const KNOWN = new Set<string>([
-  ..."name uuid type kernel ramdisk cmdline extra root memory maxmem vcpus maxvcpus cpu_weight".split(" "),
+  ..."name uuid type kernel ramdisk cmdline extra root memory maxmem vcpus maxvcpus cpu_weight disk".split(" "),
   ..."on_poweroff on_reboot on_crash on_watchdog on_soft_reset".split(" "),
   ...NOT_SUPPORTED,
   ...WITHOUT_EFFECT,
@@ -121,6 +122,7 @@ export function domainConfig(file: string, settings: Settings, warn: (line: stri
     vcpus,
     maxVcpus,
     cpuWeight: read.number("cpu_weight", 1, 65535),
+    disks: read.each("disk", parseDisk),
     onPoweroff: read.action("on_poweroff", "destroy"),
     onReboot: read.action("on_reboot", "restart"),
     onCrash: read.action("on_crash", "destroy"),
@@ -209,6 +211,23 @@ class Reader {
     if (action?.startsWith("coredump")) throw this.wrong(key, `${key} action "${action}" is not supported yet`);
     if (!action) throw this.wrong(key, `Unknown ${key} action "${text}" specified; use ${SHUTDOWN_ACTIONS.join(", ")}`);
     return action;
+  }
+
+  /** The items of a list of texts, each as `parse` understands it; its DiskSyntaxError gets the item's place. */
+  each<T>(key: string, parse: (text: string) => T): T[] {
+    const setting = this.#settings.get(key);
+    if (!setting) return [];
+    const items = setting.value.kind === "list" ? setting.value.items : [setting.value];
+    return items.map((item) => {
+      const wrong = (what: string) => new ConfigError(setting.file, item.line, item.column, what);
+      if (item.kind === "list") throw wrong(`parameter "${key}" holds a list where a text should be`);
+      try {
+        return parse(item.text);
+      } catch (error) {
+        if (!(error instanceof DiskSyntaxError)) throw error;
+        throw wrong(`${key} "${item.text}": ${error.message}`);
+      }
+    });
   }
 
   refuse(key: string): void {

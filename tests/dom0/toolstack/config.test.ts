@@ -144,7 +144,7 @@ describe("the typed view", () => {
   it.each([
     ['kernel="k"', "t.cfg: Domain name must be specified"],
     ['name="a"', "t.cfg: kernel must be specified"],
-    [`${GOOD}disk=['x']`, 't.cfg:3:6: "disk" is not supported yet'],
+    [`${GOOD}disk=['x']`, 't.cfg:3:7: disk "x": no vdev specified'],
     [`${GOOD}type="hvm"`, 't.cfg:3:6: type "hvm" needs hardware virtualization'],
     [`${GOOD}memory="lots"`, 't.cfg:3:8: parameter "memory" is not a valid number: "lots"'],
     [`${GOOD}memory=0`, "t.cfg:3:8: memory is 0, less than the least, 1"],
