@@ -26,22 +26,29 @@ const WORDS = FRAME_SIZE / 4;
 
 export class DirectStores {
   readonly #u32: Uint32Array;
-  readonly #u8: Uint8Array;
   readonly #mm: MemoryManagement;
   readonly #x86: Stepper;
+  readonly #memory: MachineMemory;
+  /** What the instruction is executed against. */
   readonly #copy: Mfn;
-  readonly #saved = new Uint8Array(CpuLayout.size);
   /** The table before the step: walks during it may set accessed and dirty bits in the table itself. */
-  readonly #before = new Uint32Array(WORDS);
+  readonly #before: Mfn;
+  /** The vcpu's state before the step. */
+  readonly #saved: Mfn;
 
   constructor(memory: MachineMemory, mm: MemoryManagement, x86: Stepper) {
     this.#u32 = memory.u32;
-    this.#u8 = memory.u8;
     this.#mm = mm;
     this.#x86 = x86;
-    const copy = mm.frames.allocXen();
-    if (copy === -1) throw new RangeError("machine memory is too small");
-    this.#copy = copy;
+    this.#memory = memory;
+    const frame = (): Mfn => {
+      const mfn = mm.frames.allocXen();
+      if (mfn === -1) throw new RangeError("machine memory is too small");
+      return mfn;
+    };
+    this.#copy = frame();
+    this.#before = frame();
+    this.#saved = frame();
   }
 
   /** True when the vcpu's page fault was such a store and it has been done; else nothing changed but see below. */
@@ -70,29 +77,25 @@ export class DirectStores {
    */
   #perform(vcpu: Vcpu, va: Va, table: Mfn): boolean {
     const { cpu } = vcpu;
-    const state = this.#u8.subarray(cpu.address, cpu.address + CpuLayout.size);
-    this.#saved.set(state);
-    this.#before.set(this.#u32.subarray(table * WORDS, (table + 1) * WORDS));
-    this.#u32.set(this.#before, this.#copy * WORDS);
+    const memory = this.#memory;
+    memory.copy(this.#saved * FRAME_SIZE, cpu.address, CpuLayout.size);
+    memory.copy(this.#before * FRAME_SIZE, table * FRAME_SIZE, FRAME_SIZE);
+    memory.copy(this.#copy * FRAME_SIZE, table * FRAME_SIZE, FRAME_SIZE);
     const exit = this.#x86.stepWithOverride(cpu, va, this.#copy);
     const done = this.#x86.retired === 1;
     if (done && this.#apply(table)) return true;
-    if (done || exit !== Exit.Exception || cpu.field(CpuLayout.vector) !== PAGE_FAULT) state.set(this.#saved);
+    if (done || exit !== Exit.Exception || cpu.field(CpuLayout.vector) !== PAGE_FAULT)
+      memory.copy(cpu.address, this.#saved * FRAME_SIZE, CpuLayout.size);
     return !done && exit === Exit.Interrupted; // Something urgent came before the step: the guest simply tries again.
   }
 
   #apply(table: Mfn): boolean {
-    const u32 = this.#u32;
-    const from = this.#copy * WORDS;
-    let changed = -1;
-    for (let i = 0; i < WORDS; i++) {
-      if (u32[from + i] === this.#before[i] || changed === i >>> 1) continue;
-      if (changed !== -1) return false;
-      changed = i >>> 1;
-    }
-    if (changed === -1) return true;
-    const lo = u32[from + changed * 2];
-    const hi = u32[from + changed * 2 + 1];
-    return this.#mm.setEntry(1, table * WORDS + changed * 2, lo, hi, this.#mm.frames.ownerOf(table)) === 0;
+    const changed = this.#memory.differ(this.#copy, this.#before, 0);
+    if (changed === FRAME_SIZE) return true;
+    if (this.#memory.differ(this.#copy, this.#before, changed + 8) !== FRAME_SIZE) return false;
+    const from = this.#copy * WORDS + changed / 4;
+    const lo = this.#u32[from];
+    const hi = this.#u32[from + 1];
+    return this.#mm.setEntry(1, table * WORDS + changed / 4, lo, hi, this.#mm.frames.ownerOf(table)) === 0;
   }
 }

@@ -307,7 +307,7 @@ export class FrameTable {
     else this.#next[prev] = next;
     if (next !== NONE) this.#prev[next] = prev;
     this.#freed--;
-    if (this.flags[mfn] & PageFlag.Used) this.#memory.frame(mfn).fill(0);
+    if (this.flags[mfn] & PageFlag.Used) this.#memory.zero(mfn);
     this.#clear(mfn);
   }
 

@@ -1,0 +1,37 @@
+// Filling, copying and comparing machine memory by the frame. A few lines of WebAssembly, because typed arrays over shared
+// memory are moved by one relaxed access after another: zeroing a frame took 1.2 us by fill() of its bytes, comparing two
+// 2.6 us in a loop. Used by MachineMemory alone, which gives it names. Addresses and sizes are not checked here.
+
+import { I32, ModuleBuilder, Op, VOID } from "./x86/wasm.ts";
+
+export interface Bulk {
+  fill(address: number, value: number, bytes: number): void;
+  copy(to: number, from: number, bytes: number): void;
+  /** Offset of the first 8 bytes that differ, from `offset` on; `bytes`, a multiple of 8, if none do. */
+  differ(a: number, b: number, offset: number, bytes: number): number;
+}
+
+/** memory.copy and memory.fill of the bulk memory proposal, between memories 0. */
+const COPY = [0xfc, 0x0a, 0x00, 0x00];
+const FILL = [0xfc, 0x0b, 0x00];
+
+export function bulk(memory: WebAssembly.Memory): Bulk {
+  const module = new ModuleBuilder(memory.buffer.byteLength / 65536);
+  const three = module.type([I32, I32, I32], []);
+  const get = (local: number): number[] => [Op.localGet, local];
+  const operands = [...get(0), ...get(1), ...get(2)];
+  module.func(three, [], [...operands, ...FILL], "fill");
+  module.func(three, [], [...operands, ...COPY], "copy");
+  const word = (base: number): number[] => [...get(base), ...get(2), Op.i32Add, Op.i64Load, 3, 0];
+  // do { if (offset >= bytes or the words differ) return offset; offset += 8 }
+  const body = [
+    ...[Op.block, VOID, Op.loop, VOID],
+    ...[...get(2), ...get(3), Op.i32GeU, Op.brIf, 1],
+    ...[...word(0), ...word(1), Op.i64Ne, Op.brIf, 1],
+    ...[...get(2), Op.i32Const, 8, Op.i32Add, Op.localSet, 2, Op.br, 0],
+    ...[Op.end, Op.end, ...get(2)],
+  ];
+  module.func(module.type([I32, I32, I32, I32], [I32]), [], body, "differ");
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(module.build()), { x: { memory } });
+  return instance.exports as unknown as Bulk;
+}

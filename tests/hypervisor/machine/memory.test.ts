@@ -1,0 +1,39 @@
+// Machine memory moved by the frame: what is filled, copied and found different, and nothing beside it, up to the last frame.
+import { beforeEach, expect, test } from "vitest";
+import { allocateMemory, FRAME_SIZE, MachineMemory } from "../../../hypervisor/machine/memory.ts";
+import type { Mfn } from "../../../shared/brand.ts";
+
+let memory: MachineMemory;
+const [a, b] = [10 as Mfn, 20 as Mfn];
+
+beforeEach(() => {
+  memory = new MachineMemory(allocateMemory(1));
+  for (let at = 0; at < memory.u8.length; at++) memory.u8[at] = (at * 7 + (at >>> 12)) & 0xff;
+});
+
+test.each([10, 255])("zeroing frame %i leaves its neighbours alone", (mfn) => {
+  const before = Uint8Array.from(memory.u8);
+  memory.zero(mfn as Mfn);
+  before.fill(0, mfn * FRAME_SIZE, (mfn + 1) * FRAME_SIZE);
+  expect(Buffer.compare(memory.u8, before)).toBe(0);
+});
+
+test("a copy has the bytes that were there before, also where both overlap", () => {
+  const before = Uint8Array.from(memory.u8);
+  memory.copy(5001, 5000, 3000);
+  before.copyWithin(5001, 5000, 8000);
+  expect(Buffer.compare(memory.u8, before)).toBe(0);
+});
+
+test("differing frames: where, to 8 bytes, and where next", () => {
+  const last = (memory.frames - 1) as Mfn;
+  for (const other of [b, last]) {
+    memory.copy(other * FRAME_SIZE, a * FRAME_SIZE, FRAME_SIZE);
+    expect(memory.differ(a, other, 0)).toBe(FRAME_SIZE);
+    for (const at of [0, 1003, FRAME_SIZE - 1]) memory.u8[other * FRAME_SIZE + at] ^= 1;
+    expect(memory.differ(a, other, 0)).toBe(0);
+    expect(memory.differ(a, other, 8)).toBe(1000);
+    expect(memory.differ(other, a, 1008)).toBe(FRAME_SIZE - 8);
+    expect(memory.differ(a, other, FRAME_SIZE)).toBe(FRAME_SIZE);
+  }
+});
