@@ -212,12 +212,12 @@ export class SoftTlb implements Tlb {
 
   #clearData(slot: number): void {
     const at = this.#data + slot * (DATA_ENTRY / 4);
-    this.#u32.fill(0, at, at + 7);
+    for (let i = 0; i < 7; i++) this.#u32[at + i] = 0;
   }
 
   #clearCode(slot: number): void {
     const at = this.#code + slot * (CODE_ENTRY / 4);
-    this.#u32.fill(0, at, at + 4);
+    for (let i = 0; i < 4; i++) this.#u32[at + i] = 0;
   }
 
   /** All ASIDs are used up: clears everything and starts over. */
