@@ -75,8 +75,6 @@ export class CodeCache implements CodeFrames {
   readonly #joined = new Uint8Array(32);
   /** Called before the arena is emptied. */
   onEmpty: () => void = () => {};
-  /** Called for bytes that are no instruction known here, with their address in `bytes`. */
-  onUndefined: (bytes: Uint8Array, rel: number) => void = () => {};
 
   constructor(
     memory: MachineMemory,
@@ -214,7 +212,6 @@ export class CodeCache implements CodeFrames {
     const start = this.#next;
     const length = this.decoder.decode(this.#joined, 0, 32);
     if (length <= 0 || !this.#fits(offset, length)) {
-      this.onUndefined(this.#joined, offset);
       this.#emitUndefined(offset);
     } else {
       this.#emit(undefined, offset, length);
@@ -258,7 +255,6 @@ export class CodeCache implements CodeFrames {
         break;
       }
       if (length <= 0 || !this.#fits(at, length)) {
-        this.onUndefined(this.#u8.subarray(base + at, base + Math.min(4096, at + 16)), at);
         this.#cover(frame, at, 15);
         this.#u32[map + at] = this.#emitUndefined(at);
         break;

@@ -13,10 +13,10 @@ import { Access, type PageWalker } from "../walk.ts";
 import { CodeCache } from "./code_cache.ts";
 import { Decoder } from "./decode.ts";
 import { instruction } from "./describe.ts";
-import { disassembleSoon } from "./disassemble.ts";
 import { FunctionTable } from "./functions.ts";
 import { HostContext, hostFunction } from "./host.ts";
 import { hotEntries } from "./hot.ts";
+import "./undefined.ts";
 import { instructionNamed, instructions } from "./instructions/index.ts";
 import { AddressFlag, Handler, INTERNAL_EXIT, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
 import { emitBase } from "./loop.ts";
@@ -61,7 +61,6 @@ export class X86Processor implements Processor {
   readonly #base: BaseExports;
   readonly #context: HostContext;
   readonly #functions: FunctionTable;
-  readonly #host: ProcessorHost;
   /** Index of the state block in 32-bit words. */
   readonly #state: number;
   #asid = 0;
@@ -71,7 +70,6 @@ export class X86Processor implements Processor {
     this.#u8 = memory.u8;
     this.#u32 = memory.u32;
     this.#walker = walker;
-    this.#host = host;
     const state = memory.reserve(State.size);
     this.#state = state >>> 2;
     this.exitFlag = state + State.exitFlag;
@@ -122,10 +120,9 @@ export class X86Processor implements Processor {
       host: timed("instructions in TypeScript", callHost),
     } as Record<string, WebAssembly.ImportValue>;
     this.#functions = new FunctionTable(pages, addresses, imports, memory.wasm, this.#base.table);
-    const nothing = instruction("undefined", [], { flow: "stop" }, (b) => b.fault(6));
+    const nothing = instruction("undefined", [], { flow: "stop" }, (b) => b.host("undefined"));
     this.#code = new CodeCache(memory, arena, new Decoder(instructions), this.#functions, hot, nothing);
     this.#code.onEmpty = () => this.#tlb.flushCode();
-    this.#code.onUndefined = (bytes, rel) => this.#logUndefined(bytes, rel);
     if (host.timed === undefined) return;
     this.#code.record = timed("decoding", this.#code.record.bind(this.#code));
     this.#functions.get = timed("compiling instructions' functions", this.#functions.get.bind(this.#functions));
@@ -300,17 +297,6 @@ export class X86Processor implements Processor {
     if (segment || index === Slot.FS_BASE || index === Slot.GS_BASE) return 13;
     const base = this.#u8[record + Uop.base] >>> 3;
     return base === Reg.RSP || base === Reg.RBP ? 12 : 13;
-  }
-
-  #logUndefined(bytes: Uint8Array, rel: number): void {
-    const copy = Uint8Array.from(bytes.subarray(0, 15));
-    const hi = this.#hi(Slot.PAGE);
-    const lo = this.#lo(Slot.PAGE) + rel;
-    const address = (BigInt(hi) << 32n) + BigInt(lo);
-    disassembleSoon(copy, address, (text) => {
-      const hex = [...copy].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-      this.#host.log(`x86: instruction not supported at 0x${address.toString(16)}: ${hex}: ${text}`);
-    });
   }
 
   #lo(slot: number): number {

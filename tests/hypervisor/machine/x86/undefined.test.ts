@@ -1,0 +1,39 @@
+// Instructions that the processor doesn't know: #UD, and one line in the log, when they are executed and not before.
+import { describe, expect, it } from "vitest";
+import { CpuLayout, Reg } from "../../../../hypervisor/machine/cpu_state.ts";
+import { Exit } from "../../../../hypervisor/machine/processor.ts";
+import { CODE, Machine } from "./harness.ts";
+
+const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
+
+describe("an instruction that isn't supported", () => {
+  it("is #UD with its bytes and disassembly in the log, once", async () => {
+    const m = new Machine();
+    for (let i = 0; i < 2; i++) {
+      m.cpu.setNum(Reg.RIP, CODE);
+      expect(i === 0 ? m.run("0f01d9 90") : m.processor.run(m.cpu, 10)).toBe(Exit.Exception);
+      expect(m.cpu.field(CpuLayout.vector)).toBe(6);
+      expect(m.get(Reg.RIP)).toBe(BigInt(CODE));
+    }
+    await settled();
+    expect(m.log).toHaveLength(1);
+    expect(m.log[0]).toMatch(/^x86: instruction not supported at 0x400000: 0f 01 d9 90 .*: vmmcall$/);
+  });
+
+  it("is not mentioned when it is jumped over", async () => {
+    const m = new Machine();
+    expect(m.run("31c0 7403 0f01d9 f4")).toBe(Exit.Privileged);
+    await settled();
+    expect(m.log).toEqual([]);
+  });
+
+  it("at the very end of what is mapped shows the bytes there are", async () => {
+    const m = new Machine();
+    const end = CODE + 3 * 4096;
+    m.load("0f01d9", end - 3);
+    expect(m.processor.run(m.cpu, 10)).toBe(Exit.Exception);
+    expect(m.cpu.field(CpuLayout.vector)).toBe(6);
+    await settled();
+    expect(m.log[0]).toContain(": 0f 01 d9: ");
+  });
+});
