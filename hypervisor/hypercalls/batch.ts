@@ -3,12 +3,12 @@
 // work is continued: in the middle of the batch by arguments that name the rest of it, and after its end, when only tables
 // are left to be undone, by arguments that carry the result (Xen uses the same forms).
 
-import { XEN_EFAULT } from "../../shared/abi/errno.ts";
+import { XEN_EFAULT, XEN_EINVAL } from "../../shared/abi/errno.ts";
 import type { DomId, Va } from "../../shared/brand.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { PREEMPT_ENTRIES } from "../limits.ts";
 import type { DomainMemory } from "../memory/domain_memory.ts";
-import { rangeOk } from "../memory/guest_access.ts";
+import { startOk } from "../memory/guest_access.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { type Args, CONTINUE } from "./args.ts";
 import { mayName } from "./page_owner.ts";
@@ -35,12 +35,15 @@ export interface Kind<R> {
 export function resume(hv: Hypervisor, vcpu: Vcpu, a: Args): number | undefined {
   const { memory } = vcpu.domain;
   if (memory.deferred.length > 0 && !hv.mm.types.settle(memory, () => pause(hv))) return CONTINUE;
-  return a.u32(1) === MMU_UPDATE_PREEMPTED && a.isNull(0) ? a.i32(3) : undefined;
+  if (a.u32(1) !== MMU_UPDATE_PREEMPTED || !a.isNull(0)) return undefined;
+  // A guest may make up such a call, and must not make up one of the dispatcher's own answers.
+  const result = a.i32(3);
+  return result > -4096 ? result : -XEN_EINVAL;
 }
 
 /** Whether the list of requests is the guest's: asked before anything else is said about the arguments. */
-export function listOk(a: Args, size: number): boolean {
-  return rangeOk(a.va(0), (a.u32(1) & ~MMU_UPDATE_PREEMPTED) * size);
+export function listOk(a: Args): boolean {
+  return startOk(a.va(0));
 }
 
 /** The requests change tables of domain `tables`, if the caller may; their entries name frames of domain `pages`. */

@@ -41,7 +41,7 @@ import type { Halves } from "../grants/mapping.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { PREEMPT_ENTRIES } from "../limits.ts";
 import { canonical } from "../machine/cpu_state.ts";
-import { rangeOk } from "../memory/guest_access.ts";
+import { startOk } from "../memory/guest_access.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { type Args, CONTINUE, type Handler } from "./args.ts";
 
@@ -87,7 +87,7 @@ export const grantTableOp: Handler = (hv, vcpu, a) => {
 function batchOp(hv: Hypervisor, vcpu: Vcpu, a: Args, size: number, step: Step): number {
   const count = a.u32(2);
   const start = a.va(1);
-  if (!rangeOk(start, count * size)) return -XEN_EFAULT;
+  if (!startOk(start)) return -XEN_EFAULT;
   for (let i = 0; i < count; i++) {
     const va = (start + i * size) as Va;
     if (i > 0 && i % PREEMPT_ENTRIES === 0 && hv.preemptCheck()) {
@@ -162,7 +162,7 @@ function setupTable(hv: Hypervisor, vcpu: Vcpu, va: Va | -1): number {
   if (!hv.access.read(vcpu, va, hv.scratchBytes, 0, GnttabSetupTable.size)) return -XEN_EFAULT;
   const op = GnttabSetupTable.at(hv.scratch);
   const list = canonical(op.frame_list_lo, op.frame_list_hi);
-  if (!rangeOk(list, op.nr_frames * 8)) return -XEN_EFAULT;
+  if (!startOk(list)) return -XEN_EFAULT;
   const domain = tableOwner(hv, vcpu, op.dom);
   if (typeof domain === "number") op.status = domain;
   else if (op.nr_frames > domain.grants.maxFrames || !domain.grants.grow(op.nr_frames)) op.status = GNTST_general_error;

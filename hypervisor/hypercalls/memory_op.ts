@@ -55,7 +55,7 @@ import type { Domain } from "../domain.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { canonical } from "../machine/cpu_state.ts";
 import { FRAME_SIZE } from "../machine/memory.ts";
-import { rangeOk } from "../memory/guest_access.ts";
+import { rangeOk, startOk } from "../memory/guest_access.ts";
 import { MACH2PHYS_VIRT_END, MACH2PHYS_VIRT_START } from "../memory/m2p.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { type Args, CONTINUE, type Handler } from "./args.ts";
@@ -73,10 +73,22 @@ const PREEMPT_FRAMES = 256;
 /** Virtual-clock cost of a frame allocated (it may have to be cleared) or freed. */
 const FRAME_NS = 400;
 
+/** Commands that know no continuation: with anything in the upper bits they are commands that aren't (Xen's arch_memory_op). */
+const WHOLE: ReadonlySet<number> = new Set([
+  XENMEM_machphys_mfn_list,
+  XENMEM_memory_map,
+  XENMEM_machine_memory_map,
+  XENMEM_machphys_mapping,
+  XENMEM_set_memory_map,
+  XENMEM_set_pod_target,
+  XENMEM_get_pod_target,
+]);
+
 /** (command, pointer) */
 export const memoryOp: Handler = (hv, vcpu, a) => {
   const command = a.u32(0) & COMMAND_MASK;
   const done = Math.floor(a.num(0) / (COMMAND_MASK + 1));
+  if (done && WHOLE.has(command)) return -XEN_ENOSYS;
   switch (command) {
     case XENMEM_increase_reservation:
     case XENMEM_decrease_reservation:
@@ -92,8 +104,9 @@ export const memoryOp: Handler = (hv, vcpu, a) => {
       return done ? -XEN_EINVAL : ask(hv, vcpu, a.va(1), command);
     case XENMEM_add_to_physmap:
     case XENMEM_add_to_physmap_batch:
-    case XENMEM_remove_from_physmap:
       return physmap(hv, vcpu, a.va(1), command);
+    case XENMEM_remove_from_physmap:
+      return done ? -XEN_EINVAL : physmap(hv, vcpu, a.va(1), command);
     case XENMEM_set_memory_map:
       return setMemoryMap(hv, vcpu, a.va(1));
     case XENMEM_memory_map:
@@ -189,11 +202,14 @@ function exchange(hv: Hypervisor, vcpu: Vcpu, va: Va | -1): number {
   const inList = canonical(x.in.extent_start_lo, x.in.extent_start_hi);
   const outList = canonical(x.out.extent_start_lo, x.out.extent_start_hi);
   let exchanged = x.nr_exchanged_num;
+  // Counts may have all 64 bits: what is compared is compared whole.
+  const inPages = x.in.nr_extents << BigInt(Math.min(inOrder, 64));
+  const outPages = x.out.nr_extents << BigInt(Math.min(outOrder, 64));
   if (Math.max(inOrder, outOrder) > maxOrder(vcpu)) return -XEN_EPERM;
-  if (exchanged > inCount || domid !== x.out.domid) return -XEN_EINVAL;
-  if (inCount * 2 ** inOrder !== x.out.nr_extents_num * 2 ** outOrder) return -XEN_EINVAL;
-  if (exchanged === inCount) return 0;
-  if (!rangeOk(inList, inCount * 8) || !rangeOk(outList, x.out.nr_extents_num * 8)) return -XEN_EFAULT;
+  if (x.nr_exchanged > x.in.nr_extents || domid !== x.out.domid) return -XEN_EINVAL;
+  if (inPages >= 1n << 64n || inPages !== outPages) return -XEN_EINVAL;
+  if (x.nr_exchanged === x.in.nr_extents) return 0;
+  if (inCount > MAX_LIST || !startOk(inList) || !startOk(outList)) return -XEN_EFAULT;
   const domain = named(hv, vcpu, domid);
   if (!domain) return -XEN_ESRCH;
   if (!mayManage(vcpu, domain)) return -XEN_EPERM;
@@ -216,6 +232,9 @@ function exchange(hv: Hypervisor, vcpu: Vcpu, va: Va | -1): number {
   }
   return hv.access.writeU64(vcpu, counter, exchanged) ? error : -XEN_EFAULT;
 }
+
+/** No list can be longer than the address space. */
+const MAX_LIST = 2 ** 45;
 
 type Extents = readonly [list: Va, count: number, order: number];
 

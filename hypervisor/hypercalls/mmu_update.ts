@@ -28,7 +28,7 @@ const REQUEST_NS = 60;
 export const mmuUpdate: Handler = (hv, vcpu, a) => {
   const result = resume(hv, vcpu, a);
   if (result !== undefined) return result;
-  if (!listOk(a, MmuUpdate.size)) return -XEN_EFAULT;
+  if (!listOk(a)) return -XEN_EFAULT;
   const foreign = a.u32(3);
   let tables = vcpu.domain.id;
   if (foreign >>> 16 !== 0) {

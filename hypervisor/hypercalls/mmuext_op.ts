@@ -56,7 +56,7 @@ const MAX_LDT_ENTRIES = 8192;
 export const mmuextOp: Handler = (hv, vcpu, a) => {
   const result = resume(hv, vcpu, a);
   if (result !== undefined) return result;
-  if (!listOk(a, MmuextOp.size)) return -XEN_EFAULT;
+  if (!listOk(a)) return -XEN_EFAULT;
   const owner = pageOwner(hv, vcpu, a.u32(3));
   if (owner === NO_OWNER) return -XEN_ESRCH;
   if (owner !== vcpu.domain.id && !(vcpu.domain.privileged && mayName(vcpu, owner))) return -XEN_EPERM;

@@ -4,7 +4,7 @@
 import { XEN_EFAULT, XEN_EINVAL } from "../../shared/abi/errno.ts";
 import { __HYPERVISOR_iret, MulticallEntry } from "../../shared/abi/xen.ts";
 import type { Va } from "../../shared/brand.ts";
-import { rangeOk } from "../memory/guest_access.ts";
+import { startOk } from "../memory/guest_access.ts";
 import { CONTINUE, type Handler, NO_RESULT } from "./args.ts";
 
 const SIZE = MulticallEntry.size;
@@ -17,10 +17,10 @@ const NO_CALL = 0x7fffffff;
 export const multicall: Handler = (hv, vcpu, a) => {
   const dispatcher = hv.dispatcher;
   if (dispatcher.inMulticall) return -XEN_EINVAL; // Not inside itself.
-  let count = a.num(1);
+  let count = a.u32(1);
   let va = a.va(0);
   if (count === 0) return 0;
-  if (va === -1 || count > 2 ** 40 || !rangeOk(va, count * SIZE)) return -XEN_EFAULT;
+  if (!startOk(va)) return -XEN_EFAULT;
   for (let first = true; count > 0; first = false) {
     if (!first && hv.preemptCheck()) {
       a.setVa(0, va);

@@ -25,6 +25,14 @@ export function rangeOk(va: Va | -1, size: number): va is Va {
   return va + size <= HYPERVISOR_VIRT_START || (va >= HYPERVISOR_VIRT_END && va + size <= VA_END);
 }
 
+/**
+ * Whether a list may begin at `va` (Xen's array_access_ok). Where it ends doesn't matter yet: each of its elements is checked
+ * when it is copied, and those before a bad one count.
+ */
+export function startOk(va: Va | -1): va is Va {
+  return va !== -1 && addressOk(va);
+}
+
 /** Up to this many bytes a loop is faster than making a view (32 bytes: 25 ns against 190). */
 const SMALL = 64;
 

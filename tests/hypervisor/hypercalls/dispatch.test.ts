@@ -104,7 +104,8 @@ describe("multicall", () => {
   });
 
   test("lists that wrap, are out of reach, or end in a page that isn't there", () => {
-    expect(a.call(__HYPERVISOR_multicall, FLAT, 2n ** 63n)).toBe(-14);
+    // The count is an unsigned int: the upper half doesn't count. A list that is too long goes on to where it ends.
+    expect(a.call(__HYPERVISOR_multicall, FLAT, 2n ** 63n)).toBe(0);
     expect(a.call(__HYPERVISOR_multicall, 0x800000000000n, 1)).toBe(-14);
     expect(a.call(__HYPERVISOR_multicall, FLAT, 0)).toBe(0);
     a.unmap(0x1000);
