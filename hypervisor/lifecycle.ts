@@ -3,7 +3,7 @@
 // maps its frames any more; then its id is free again.
 
 import { SHUTDOWN_suspend } from "../shared/abi/sched.ts";
-import { SharedInfo, VcpuInfo, VIRQ_DOM_EXC, XEN_LEGACY_MAX_VCPUS } from "../shared/abi/xen.ts";
+import { EVTCHN_2L_NR_CHANNELS, SharedInfo, VcpuInfo, VIRQ_DOM_EXC, XEN_LEGACY_MAX_VCPUS } from "../shared/abi/xen.ts";
 import type { DomId, Mfn } from "../shared/brand.ts";
 import { Domain, Dying } from "./domain.ts";
 import { EventChannels } from "./events/event_channels.ts";
@@ -32,6 +32,8 @@ export interface DomainConfig {
   readonly maxVcpus: number;
   readonly maxPages: number;
   readonly maxGrantFrames: number;
+  /** The highest event channel port that it may have; default: as many as the ABI has. */
+  readonly maxEvtchnPort?: number;
   readonly maxMaptrackFrames: number;
 }
 
@@ -42,7 +44,7 @@ export function createDomain(hv: Hypervisor, config: DomainConfig): Domain | und
   const domain = new Domain(config.id, config.privileged, config.processor, config.handle);
   domain.maxVcpus = config.maxVcpus;
   domain.memory = new DomainMemory(hv.frames, config.id, config.privileged, config.maxPages);
-  domain.events = new EventChannels(domain, hv.events);
+  domain.events = new EventChannels(domain, hv.events, config.maxEvtchnPort ?? EVTCHN_2L_NR_CHANNELS - 1);
   domain.grants = new GrantTable(hv.memory, hv.frames, domain, config.maxGrantFrames, config.maxMaptrackFrames);
   hv.frames.shareWithGuest(sharedInfo, domain, false);
   domain.sharedInfo = sharedInfo;

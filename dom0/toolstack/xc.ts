@@ -39,6 +39,8 @@ export interface VcpuState {
 }
 
 const INFO_LIST = 64;
+/** The highest port of a domain: xl's default for event_channels. */
+const MAX_EVTCHN_PORT = 1023;
 
 export class Xc {
   readonly #kernel: Kernel;
@@ -56,7 +58,7 @@ export class Xc {
         const c = D.XenDomctlCreatedomain.at(u);
         c.handle = handle;
         c.max_vcpus = maxVcpus;
-        c.max_evtchn_port = 0x7fffffff;
+        c.max_evtchn_port = MAX_EVTCHN_PORT;
         c.max_grant_frames = -1;
         c.max_maptrack_frames = -1;
         c.grant_opts = 1;

@@ -24,7 +24,7 @@ export const PortState = { Free: 0, Reserved: 1, Unbound: 2, Interdomain: 3, Pir
 export type PortState = (typeof PortState)[keyof typeof PortState];
 
 /** Ports that Xen allocates at once, which shows in what EVTCHNOP_status says of free ones. */
-const PORT_GROUP = 128;
+const PORT_GROUP = 64;
 
 export class Channel {
   readonly port: Port;
@@ -57,10 +57,13 @@ export class EventChannels {
   #firstFree = 1;
   #active = 0;
   /** Port of each vcpu's VIRQs (vcpu 0 for global ones), and of each physical interrupt; 0: not bound. */
+  readonly #lastPort: number;
   readonly #virqs = new Map<number, Port>();
   readonly #pirqs = new Map<number, Port>();
 
-  constructor(domain: Domain, events: Events) {
+  /** `lastPort` is the highest that it may have (createdomain's max_evtchn_port). */
+  constructor(domain: Domain, events: Events, lastPort: number) {
+    this.#lastPort = Math.min(lastPort, EVTCHN_2L_NR_CHANNELS - 1);
     this.#domain = domain;
     this.#events = events;
     const reserved = new Channel(0 as Port);
@@ -73,7 +76,7 @@ export class EventChannels {
     return this.#channels[port];
   }
 
-  /** Ports that Xen would have room for by now: it allocates them in groups of 128. */
+  /** Ports that Xen would have room for by now: it allocates them in groups. */
   get validPorts(): number {
     return Math.ceil(this.#channels.length / PORT_GROUP) * PORT_GROUP;
   }
@@ -96,7 +99,7 @@ export class EventChannels {
     if (this.#domain.dying !== Dying.Alive) return -XEN_EINVAL;
     let port = this.#firstFree;
     while (port < this.#channels.length && this.#channels[port]!.state !== PortState.Free) port++;
-    if (port >= EVTCHN_2L_NR_CHANNELS) return -XEN_ENOSPC;
+    if (port > this.#lastPort) return -XEN_ENOSPC;
     this.#firstFree = port;
     const channel = (this.#channels[port] ??= new Channel(port as Port));
     return channel;
@@ -231,8 +234,10 @@ export class EventChannels {
   }
 
   unmask(port: number): number {
-    const channel = this.#channels[port];
-    if (channel === undefined) return -XEN_EINVAL;
+    if (port >= this.validPorts) return -XEN_EINVAL;
+    // Ports that were never in use have a mask bit like any other.
+    while (port >= this.#channels.length) this.#channels.push(new Channel(this.#channels.length as Port));
+    const channel = this.#channels[port]!;
     this.#events.unmask(this.#domain, channel);
     return 0;
   }

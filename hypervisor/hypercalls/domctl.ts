@@ -215,6 +215,7 @@ function create(hv: Hypervisor, vcpu: Vcpu, va: Va | -1, op: Op): number {
     handle: config.handle.slice(),
     maxVcpus: config.max_vcpus,
     maxPages: 0,
+    maxEvtchnPort: config.max_evtchn_port,
     maxGrantFrames: config.max_grant_frames < 0 ? DEFAULT_GRANT_FRAMES : config.max_grant_frames,
     maxMaptrackFrames: config.max_maptrack_frames < 0 ? DEFAULT_MAPTRACK_FRAMES : config.max_maptrack_frames,
   });

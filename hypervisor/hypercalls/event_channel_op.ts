@@ -27,6 +27,7 @@ import {
   EvtchnBindPirq,
   EvtchnBindVcpu,
   EvtchnBindVirq,
+  EvtchnOp,
   EvtchnReset,
   EvtchnStatus,
 } from "../../shared/abi/event_channel.ts";
@@ -48,8 +49,9 @@ export const eventChannelOp: Handler = (hv, vcpu, a) => operate(hv, vcpu, a.i32(
 /** (struct evtchn_op: the command, and its argument from byte 4 on) */
 export const eventChannelOpCompat: Handler = (hv, vcpu, a) => {
   const va = a.va(0);
-  const cmd = hv.access.readU32(vcpu, va);
-  return va === -1 || cmd === -1 ? -XEN_EFAULT : operate(hv, vcpu, cmd | 0, (va + 4) as Va);
+  // All of it is copied first, as in Xen, however little of it the command needs.
+  const arg = copyIn(hv, vcpu, va, EvtchnOp);
+  return va === -1 || arg === undefined ? -XEN_EFAULT : operate(hv, vcpu, arg.cmd | 0, (va + 4) as Va);
 };
 
 function operate(hv: Hypervisor, vcpu: Vcpu, cmd: number, va: Va | -1): number {

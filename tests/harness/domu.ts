@@ -28,6 +28,8 @@ export interface DomuOptions {
   readonly memoryMiB?: number;
   readonly domainMiB?: number;
   readonly vcpus?: number;
+  /** Frames that it may get beyond those it starts with (xl allows 256). Default 0. */
+  readonly spareFrames?: number;
   readonly cmdline?: string;
   readonly ramdisk?: Uint8Array;
   readonly clock?: "virtual" | "real";
@@ -137,7 +139,8 @@ export function buildDomu(hv: Hypervisor, file: Uint8Array, id: DomId, options: 
     processor: hv.x86,
     handle: new Uint8Array(16).fill(id),
     maxVcpus: options.vcpus ?? 1,
-    maxPages: pages,
+    maxPages: pages + (options.spareFrames ?? 0),
+    maxEvtchnPort: 1023, // xl's default.
     maxGrantFrames: 64,
     maxMaptrackFrames: 4,
   });
