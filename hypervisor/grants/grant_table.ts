@@ -166,9 +166,7 @@ export class GrantTable {
   }
 }
 
-/** Whether a counter that `pin` adds to is at its limit. */
+/** Whether a counter that `pin` adds one to is at its limit, which in Xen is 128. */
 function wouldOverflow(pins: number, pin: number): boolean {
-  for (let shift = 0; shift < 32; shift += 8)
-    if ((pin >>> shift) & 0xff && ((pins >>> shift) & 0xff) === 0xff) return true;
-  return false;
+  return (pins & (pin << 7)) !== 0;
 }

@@ -20,7 +20,7 @@ import {
   GNTST_no_space,
   GNTST_okay,
 } from "../../shared/abi/grant_table.ts";
-import type { Mfn } from "../../shared/brand.ts";
+import type { Mfn, Va } from "../../shared/brand.ts";
 import type { Domain } from "../domain.ts";
 import { canonical } from "../machine/cpu_state.ts";
 import { FRAME_SHIFT, FRAME_SIZE } from "../machine/memory.ts";
@@ -187,6 +187,7 @@ export class GrantMappings {
       newLo = mm.entryLo(source);
       newHi = mm.entryHi(source);
       mm.storeRaw(source, 0, 0);
+      this.#tlb.flushPage(canonical(replacement.lo, replacement.hi) as Va); // The guest counts on that, as in Xen.
     }
     mm.storeRaw(word, newLo, newHi);
     // The owner may use the frame for other things from here on, so no translation to it may be left with the mapper.
