@@ -147,7 +147,10 @@ export function runAttack(folder: string): Verdict {
   neighbour.remember();
 
   const free = hv.frames.freeFrames;
-  const attacker = buildDomu(hv, readFileSync(join(root, elfPath(folder))), 1 as DomId, { domainMiB: 16 });
+  const attacker = buildDomu(hv, readFileSync(join(root, elfPath(folder))), 1 as DomId, {
+    domainMiB: 16,
+    spareFrames: 256,
+  });
   hv.sched.unpause(attacker);
   const start = hv.time.now();
   const firstRound = neighbour.rounds;

@@ -15,6 +15,22 @@ export const DIFFERENT: Readonly<Record<string, Readonly<Record<string, string>>
     "writable: rep stos of two entries: faults":
       "a direct store has to stay within one entry; Xen emulates such an instruction one round at a time",
   },
+  counts: {
+    "counts: results made up: 0/0 1/1 -1/-1 -22/-22 -4095/-4095 -22/-22 -22/-22 -22/-22 2147483647/2147483647 -22/-22":
+      "a made-up result is kept out of the range of the dispatcher's own answers",
+    "counts: exchange of 0x1000000000000000: -14, all but one done -14, more done -22, order 9 for order 0 -22, split -22, order 64 -1":
+      "a list that is longer than the address space is refused at once; Xen finds its first element bad",
+    "counts: exchange of 0x8000000000000000: -14, all but one done -14, more done -22, order 9 for order 0 -22, split -22, order 64 -1":
+      "as above: in Xen the element's address wraps around, to before the list",
+    "counts: exchange of 0xffffffffffffffff: -14, all but one done -14, more done -14, order 9 for order 0 -22, split -22, order 64 -1":
+      "as above",
+    "counts: hypercall numbers: -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38 -38":
+      "hypfs_op, mca and paging_domctl_cont are not implemented; Xen refuses them to a domU with -EPERM and -EFAULT",
+  },
+  ports: {
+    "ports: operations from 11 on: -38 -38 -38 -38 -38 -38":
+      "Xen's own continuation of reset has a number (14), which is -EPERM to a guest",
+  },
   foreign: {
     "foreign: update_va_mapping, read-only: -16": "frame 0 is a device's on a PC, and here the hypervisor's",
     "foreign: update_va_mapping, writable: -16": "as above",
