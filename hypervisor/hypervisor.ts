@@ -265,7 +265,8 @@ export class Hypervisor {
     const nsEach = 1 / rate;
     const start = this.time.now();
     const most = virtual ? VIRTUAL_SLICE_NS : REAL_SLICE_NS;
-    this.#remaining = Math.min(this.sched.sliceEnd - start, timers.next - start, most);
+    const end = Math.min(this.sched.sliceEnd, timers.next, start + most);
+    this.#remaining = end - start;
     this.current = vcpu;
     let undisturbed = true;
     while (this.#remaining > 0 && !this.sched.reschedule) {
@@ -287,6 +288,7 @@ export class Hypervisor {
       this.#handle(vcpu, exit);
       if (profile !== undefined) profile.leave();
       if (virtual) this.#remaining = Math.min(this.#remaining, timers.next - clock.now());
+      else if (exit === Exit.Interrupted) this.#remaining = Math.min(this.#remaining, end - this.time.now());
       else if (exit === Exit.Budget && undisturbed && x86) this.#measure(start, retired);
       undisturbed = false;
     }

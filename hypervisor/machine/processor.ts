@@ -18,7 +18,7 @@ export const Exit = {
   /** An instruction that only the hypervisor can carry out: what #GPs at CPL 3 (mov cr/dr, rdmsr, wrmsr, in, out, hlt,
    *  cli, sti, invlpg, swapgs, ...) and cpuid. RIP points at it; nothing is done yet. */
   Privileged: 4,
-  /** The run was ended by requestExit(), or by a debug single step. */
+  /** The run was ended by requestExit(), or took longer than its budget stands for: look at the clock. */
   Interrupted: 5,
 } as const;
 export type Exit = (typeof Exit)[keyof typeof Exit];

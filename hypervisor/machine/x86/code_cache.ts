@@ -73,6 +73,8 @@ export class CodeCache implements CodeFrames {
   /** Stubs to be placed behind the block: address of the field to fill, target. */
   readonly #stubs: number[] = [];
   readonly #joined = new Uint8Array(32);
+  /** Blocks decoded since somebody last set this to 0. */
+  decoded = 0;
   /** Called before the arena is emptied. */
   onEmpty: () => void = () => {};
 
@@ -177,6 +179,7 @@ export class CodeCache implements CodeFrames {
   record(frame: CodeFrame, offset: number): number {
     const known = this.#u32[(frame.map >>> 2) + offset];
     if (known !== 0) return known;
+    this.decoded++;
     this.#block(frame, offset);
     return this.#u32[(frame.map >>> 2) + offset];
   }

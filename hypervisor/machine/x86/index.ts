@@ -24,6 +24,11 @@ import { X86Mmu } from "./mmu.ts";
 
 /** The most instructions between two returns to JavaScript. */
 const SLICE = 1 << 18;
+/**
+ * Blocks that a run may decode before it is interrupted, unless it must be exact: some 40 us each. Without a bound a guest
+ * that rewrites its own code all the time would hold the processor for a thousand times what its budget stands for.
+ */
+const MOST_DECODED = 64;
 const TF = 0x100;
 const DEBUG_EXCEPTION = 1;
 const MIB = 1 << 20;
@@ -140,6 +145,7 @@ export class X86Processor implements Processor {
     this.#context.cpu = cpu;
     this.#set(Slot.ASID, this.#asid, 0);
     this.retired = 0;
+    this.#code.decoded = 0;
     const usual = budget > MARGIN / Uop.size && !(cpu.lo(Reg.RFLAGS) & TF) && this.#u32[this.exitFlag >>> 2] === 0;
     if (usual) {
       const start = this.#slice(budget);
@@ -190,6 +196,7 @@ export class X86Processor implements Processor {
         u32[this.exitFlag >>> 2] = 0;
         return Exit.Interrupted;
       }
+      if (this.#code.decoded > MOST_DECODED && !this.exact) return Exit.Interrupted;
       const trap = (u32[this.#state + Slot.OTHER_FLAGS * 2] & TF) !== 0;
       if (left <= MARGIN / Uop.size && this.retired !== 0 && !this.exact && !trap) return Exit.Budget;
       const pc = this.#resolve();

@@ -201,6 +201,20 @@ describe("code that changes", () => {
     expect(m.get(Reg.RAX) & 0xffn).toBe(2n);
   });
 
+  it("all the time ends the run early, so that somebody looks at the clock, unless it must be exact", () => {
+    const m = writable();
+    m.set(Reg.RBX, CODE);
+    // 1: inc byte [rbx+7]; nop; nop; add dl, 0; jmp 1b: each round changes the immediate that it then adds.
+    const code = "fe4307 9090 80c200 ebf6";
+    m.processor.exact = false;
+    expect(m.run(code, 1_000_000)).toBe(Exit.Interrupted);
+    expect(m.processor.retired).toBeGreaterThan(100);
+    expect(m.processor.retired).toBeLessThan(10_000);
+    m.processor.exact = true;
+    expect(m.processor.run(m.cpu, 2000)).toBe(Exit.Budget);
+    expect(m.processor.retired).toBe(2000);
+  });
+
   it("data beside code in one page can be written without losing the code", () => {
     const m = writable();
     m.set(Reg.RBX, CODE + 2048);
