@@ -2,11 +2,13 @@
 // threads (xenstored, consoled, the toolstack), runs the console, and ends the machine when the console is done. Made
 // by whoever makes the machine: the worker of `npm start`, tests.
 
-import { type Kernel, kernelMain, type Task } from "../guests/sdk/index.ts";
+import { HostError, type Kernel, kernelMain, type Task } from "../guests/sdk/index.ts";
 import type { DomId } from "../shared/brand.ts";
 import type { KernelMain } from "../shared/kernel.ts";
 import { Backends, BlockBackend } from "./backends/index.ts";
+import { NetBackend } from "./backends/net/index.ts";
 import { ConsoleDaemon } from "./consoled/index.ts";
+import { Networks } from "./net/index.ts";
 import { Shell } from "./shell/index.ts";
 import { FORGETFUL, type ImageStore } from "./toolstack/image/index.ts";
 import { Toolstack } from "./toolstack/toolstack.ts";
@@ -22,7 +24,8 @@ function* main(kernel: Kernel, images: ImageStore): Task {
   const store = new XenStoreDaemon(kernel);
   const xs = new XsClient(store.server);
   const consoles = new ConsoleDaemon(kernel, xs);
-  const backends = new Backends(kernel, new XsClient(store.server), [new BlockBackend()]);
+  const networks = new Networks(kernel);
+  const backends = new Backends(kernel, new XsClient(store.server), [new BlockBackend(), new NetBackend(networks)]);
   const toolstack = new Toolstack(kernel, xs, consoles, backends, images);
   service(
     kernel,
@@ -32,8 +35,22 @@ function* main(kernel: Kernel, images: ImageStore): Task {
   service(kernel, "consoled", consoles.run());
   service(kernel, "backends", backends.run());
   service(kernel, "toolstack", toolstack.watchDeaths(new XsClient(store.server)));
+  kernel.spawn("uplinks", startUplinks(kernel, networks));
   const status = yield* new Shell({ kernel, toolstack, consoles, xs }).run();
   yield* kernel.host.exit(status);
+}
+
+/** Joins bridges to what the machine's command line names. One that can't be is told, and the rest goes on. */
+function* startUplinks(kernel: Kernel, networks: Networks): Task {
+  const { uplinks = [] } = yield* kernel.host.config();
+  for (const { bridge, spec } of uplinks) {
+    try {
+      yield* networks.uplink(bridge, spec);
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      yield* kernel.host.tty.write(`dom0: no uplink for ${bridge}: ${error.message}\n`);
+    }
+  }
 }
 
 /**

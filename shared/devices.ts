@@ -123,6 +123,16 @@ export const DeviceOp = {
   FileSync: 14,
   /** `address` is a length in bytes: from `position` on so much is no longer needed, and reads as zeros. EOPNOTSUPP. */
   FileDiscard: 15,
+  /** { spec } → a handle: a stream of Ethernet frames to a neighbour outside of the machine (dom0/host/net.ts has the forms). */
+  NetOpen: 32,
+  /**
+   * Waits for frames → bytes: whole frames, each after its length (32 bits, big-endian), as many as there are and fit; 0 at
+   * the end of the stream. One at a time for a handle.
+   */
+  NetRead: 33,
+  /** Frames in the same form → bytes. What the neighbour is too slow for is dropped. */
+  NetWrite: 34,
+  NetClose: 35,
 } as const;
 export type DeviceOp = (typeof DeviceOp)[keyof typeof DeviceOp];
 
@@ -156,4 +166,12 @@ export interface HostConfig {
   readonly version: string;
   /** Whether LogAppend keeps anything. */
   readonly logs: boolean;
+  /** What the machine's bridges are joined to, from its command line. */
+  readonly uplinks?: readonly UplinkConfig[];
+}
+
+/** An uplink: `spec` is for NetOpen. */
+export interface UplinkConfig {
+  readonly bridge: string;
+  readonly spec: string;
 }

@@ -54,9 +54,22 @@ export interface TerminalService {
   resized(): Soon<TerminalInfo>;
 }
 
+/** Streams of Ethernet frames to neighbours outside of the machine. */
+export interface NetService {
+  /** Errors are thrown with a `code`. */
+  open(spec: string): Soon<number>;
+  /** Waits for whole frames, each after its length (32 bits, big-endian), at most `limit` bytes; none at the end. */
+  read(handle: number, limit: number): Soon<Uint8Array>;
+  /** Frames in the same form. What the neighbour is too slow for is dropped. The bytes are a copy. */
+  write(handle: number, bytes: Uint8Array): void;
+  close(handle: number): Soon<void>;
+}
+
 export interface HostServices {
   readonly files: FileService;
   readonly terminal: TerminalService;
+  /** Undefined: nothing outside can be reached. */
+  readonly net?: NetService;
   readonly config: HostConfig;
   /** Appends to a log; undefined when none are kept. */
   readonly log: ((name: string, bytes: Uint8Array) => Soon<void>) | undefined;
@@ -146,7 +159,11 @@ export class DeviceHost {
 
   #waitsForPerson(copy: DataView): boolean {
     const { op } = DeviceRequest.at(copy);
-    return op === DeviceOp.TtyResize || (op === DeviceOp.TtyRead && this.#services.terminal.info().isTTY);
+    return (
+      op === DeviceOp.TtyResize ||
+      op === DeviceOp.NetRead ||
+      (op === DeviceOp.TtyRead && this.#services.terminal.info().isTTY)
+    );
   }
 
   #start(copy: DataView, waits: boolean): void {
@@ -239,9 +256,27 @@ export class DeviceHost {
         return 0;
       case DeviceOp.Config:
         return reply(r, config);
+      case DeviceOp.NetOpen:
+        return this.#net().open(text(input(r).spec));
+      case DeviceOp.NetRead:
+        if (r.data.length !== 1) throw new Refused(errno.XEN_EINVAL);
+        return then(this.#net().read(r.handle, r.sizeBytes), (bytes) => {
+          r.data[0].set(bytes);
+          return bytes.length;
+        });
+      case DeviceOp.NetWrite:
+        this.#net().write(r.handle, this.#copy(r));
+        return r.sizeBytes;
+      case DeviceOp.NetClose:
+        return then(this.#net().close(r.handle), () => 0);
       default:
         throw new Refused(errno.XEN_ENOSYS);
     }
+  }
+
+  #net(): NetService {
+    if (this.#services.net === undefined) throw new Refused(errno.XEN_ENODEV);
+    return this.#services.net;
   }
 
   #copy(r: Request): Uint8Array<ArrayBuffer> {

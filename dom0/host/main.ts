@@ -45,10 +45,15 @@ export async function main(worker: Worker, args: readonly string[], root: string
     // Output written before is on its way; the empty write ends after it.
     process.stdout.write("", () => process.exit(status));
   };
+  const { uplinks } = options;
+  // Sockets and children are loaded only where there is an uplink.
+  const net = uplinks.length === 0 ? undefined : new (await import("./net.ts")).NodeNet();
+  process.on("exit", () => net?.closeAll());
   const devices = new DeviceHost(memory, {
     files: new NodeFiles(),
     terminal,
-    config: { version, logs: logs !== undefined },
+    ...(net && { net }),
+    config: { version, logs: logs !== undefined, uplinks },
     log: logs === undefined ? undefined : (name, bytes) => logs.append(name, bytes),
     exit: (status) => {
       exiting = status;

@@ -1,6 +1,8 @@
 // The command line of `npm start`: what may be said, and one clear line for what may not. Used by main.ts; the worker gets
 // the result by message, so it is plain data.
 
+import type { UplinkConfig } from "../../shared/devices.ts";
+
 export interface HostOptions {
   readonly memoryMiB: number;
   readonly dom0MemoryMiB: number;
@@ -15,6 +17,7 @@ export interface HostOptions {
   readonly profileFile: string | undefined;
   readonly logDir: string | undefined;
   readonly guestConsoleIo: boolean;
+  readonly uplinks: readonly UplinkConfig[];
 }
 
 export const TRACE_KINDS = ["hypercalls", "traps", "events", "sched"] as const;
@@ -72,6 +75,12 @@ export async function parseOptions(args: readonly string[], version: string): Pr
       default: false,
       describe: "let guests write to the hypervisor's log",
     })
+    .option("uplink", {
+      type: "string",
+      array: true,
+      nargs: 1,
+      describe: "join a bridge to what is outside: bridge=xenbr0,passt or unix:PATH, tcp:HOST:PORT, listen:...",
+    })
     .version(version)
     .alias("h", "help")
     .strict()
@@ -113,6 +122,15 @@ function check(o: Record<string, unknown>): HostOptions | Said {
       else return wrong(`--trace: "${word}" is none of all, ${TRACE_KINDS.join(", ")}, insn:COUNT`);
     }
   }
+  const uplinks: UplinkConfig[] = [];
+  for (const text of (o["uplink"] as string[] | undefined) ?? []) {
+    const [, bridge = "xenbr0", spec] = UPLINK.exec(String(text)) ?? [];
+    if (spec === undefined)
+      return wrong(
+        `--uplink: "${text}" is not of the form [bridge=NAME,]passt[,OPTION...] or [listen:]unix:PATH or [listen:]tcp:HOST:PORT`,
+      );
+    uplinks.push({ bridge, spec });
+  }
   return {
     memoryMiB,
     dom0MemoryMiB,
@@ -124,8 +142,12 @@ function check(o: Record<string, unknown>): HostOptions | Said {
     profileFile: path(o["profile"]),
     logDir: path(o["log-dir"]),
     guestConsoleIo: o["guest-console-io"] === true,
+    uplinks,
   };
 }
+
+/** The bridge, and the form of dom0/host/net.ts. */
+const UPLINK = /^(?:bridge=([A-Za-z0-9_.@-]{1,15}),)?(passt(?:,.*)?|(?:listen:)?(?:unix:.+|tcp:.+:\d{1,5}))$/;
 
 function path(value: unknown): string | undefined {
   return value === undefined ? undefined : String(value);

@@ -6,6 +6,7 @@ import { Bridge } from "./bridge.ts";
 import { FramePool } from "./frame.ts";
 import { Capture } from "./pcap.ts";
 import { PORT_BYTES } from "./queue.ts";
+import { Uplink } from "./uplink.ts";
 
 export { Bridge } from "./bridge.ts";
 export { Capture } from "./pcap.ts";
@@ -31,6 +32,13 @@ export class Networks {
       this.#bridges.set(name, bridge);
     }
     return bridge;
+  }
+
+  /** Joins the bridge to a neighbour outside of the machine, for ever. Throws HostError. */
+  *uplink(bridge: string, spec: string): Task {
+    const net = yield* this.kernel.host.openNet(spec);
+    this.pool.limit += PORT_BYTES;
+    new Uplink(this.kernel, `${bridge} ${spec}`, net, this.bridge(bridge), this.pool);
   }
 
   /** Begins a capture into a file of the host. Throws HostError. */

@@ -11,11 +11,13 @@ import { domainPath, RELEASE_DOMAIN, type XsClient } from "../xenstored/index.ts
 import { buildDomain } from "./builder/build.ts";
 import type { DiskConfig } from "./config/disk.ts";
 import type { DomainConfig } from "./config/index.ts";
+import type { VifConfig } from "./config/vif.ts";
 import { actionFor, preservedName } from "./death.ts";
 import { removeBackends } from "./devices.ts";
 import { Disks } from "./disks.ts";
 import { describeError, ToolstackError } from "./errors.ts";
 import type { ImageStore } from "./image/index.ts";
+import { Nics } from "./nics.ts";
 import { prepare } from "./prepare.ts";
 import { makeUuid, parseUuid } from "./uuid.ts";
 import { isNamed, Xc } from "./xc.ts";
@@ -45,6 +47,7 @@ const MAXMEM_SLACK_KIB = 1024;
 export class Toolstack {
   readonly xc: Xc;
   readonly disks: Disks;
+  readonly nics: Nics;
   readonly #kernel: Kernel;
   readonly #xs: XsClient;
   readonly #consoles: ConsoleDaemon;
@@ -62,6 +65,7 @@ export class Toolstack {
     this.#consoles = consoles;
     this.#backends = backends;
     this.disks = new Disks(kernel, xs, backends);
+    this.nics = new Nics(kernel, xs, backends);
     this.#images = images;
     this.xc = new Xc(kernel);
     const pages = this.xc.domainInfo(0)?.totPages ?? 0;
@@ -123,6 +127,14 @@ export class Toolstack {
     });
   }
 
+  /** Gives a domain that runs another network interface. Throws ToolstackError. */
+  *attachNic(domid: DomId, vif: VifConfig): Task {
+    yield* this.#lock.run(() => {
+      if (!this.#managed.has(domid)) throw new ToolstackError(`domain ${domid} is gone`);
+      return this.nics.attach(domid, vif);
+    });
+  }
+
   /** Asks the guest to shut down ("poweroff", "reboot"): it must listen at control/shutdown. */
   requestShutdown(domid: DomId, reason: "poweroff" | "reboot"): void {
     this.#xs.write(`${domainPath(domid)}/control/shutdown`, reason, [`n${domid}`]);
@@ -177,6 +189,7 @@ export class Toolstack {
       this.#xs.introduce(domid, built.storeMfn, built.storePort);
       this.#consoles.open(domid);
       for (const disk of disks) yield* this.disks.attach(domid, disk);
+      for (const vif of config.vifs) yield* this.nics.attach(domid, vif);
       if (config.cpuWeight !== undefined) this.#setWeight(domid, config.cpuWeight);
       whole = true;
     } catch (error) {

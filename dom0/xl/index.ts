@@ -10,6 +10,7 @@ import { destroy, pause, reboot, shutdown, unpause } from "./control.ts";
 import { create } from "./create.ts";
 import { domid, domname, list, rename, uptime, vcpuList, vmList } from "./list.ts";
 import { debugKeysCommand, dmesg, info, schedBvt } from "./machine.ts";
+import { networkAttach, networkDetach, networkList } from "./network.ts";
 import { xenstoreExists, xenstoreList, xenstoreLs, xenstoreRead, xenstoreRm, xenstoreWrite } from "./xenstore.ts";
 
 export type { Command, Io, Keys, XlContext } from "./context.ts";
@@ -35,6 +36,9 @@ export const XL_COMMANDS: readonly Command[] = [
   blockAttach,
   blockList,
   blockDetach,
+  networkAttach,
+  networkList,
+  networkDetach,
   schedBvt,
   debugKeysCommand,
 ];

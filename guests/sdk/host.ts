@@ -39,6 +39,8 @@ export interface Segment {
 
 const CHUNK_PAGES = 64;
 const CHUNK = CHUNK_PAGES * PAGE_SIZE;
+/** Frames moved at once: more than the longest. */
+const NET_CHUNK = 17 * PAGE_SIZE;
 
 export class Host {
   readonly #kernel: Kernel;
@@ -110,6 +112,16 @@ export class Host {
 
   *config(): Task<HostConfig> {
     return (yield* this.structured(DeviceOp.Config, "configuration", {}, 1)) as HostConfig;
+  }
+
+  /** Joins a neighbour outside of the machine; the forms of `spec` are in dom0/host/net.ts. */
+  *openNet(spec: string): Task<HostNet> {
+    const pages = this.buffer(PAGE_SIZE);
+    const request = pack({ spec });
+    pages.bytes.set(request);
+    const handle = yield* this.transfer(DeviceOp.NetOpen, pages, request.length, { inputBytes: request.length }, (n) => n);
+    if (handle < 0) throw new HostError(spec, handle);
+    return new HostNet(this, spec, handle);
   }
 
   /** Ends the machine: the process exits with `status` when what was written before is out. */
@@ -252,5 +264,42 @@ export class HostFile {
 
   *close(): Task {
     yield* this.#host.request(DeviceOp.FileClose, { handle: this.#handle });
+  }
+}
+
+/** A stream of Ethernet frames, each after its length in four bytes, big-endian. */
+export class HostNet {
+  readonly #host: Host;
+  readonly #spec: string;
+  readonly #handle: number;
+
+  constructor(host: Host, spec: string, handle: number) {
+    this.#host = host;
+    this.#spec = spec;
+    this.#handle = handle;
+  }
+
+  /** Waits for frames and gives them to `read`, whole, while the buffer lasts; false at the end of the stream. */
+  *read(read: (bytes: Uint8Array<SharedArrayBuffer>) => void): Task<boolean> {
+    const pages = this.#host.buffer(NET_CHUNK);
+    const fields = { handle: this.#handle };
+    const got = yield* this.#host.transfer(DeviceOp.NetRead, pages, NET_CHUNK, fields, (n) => {
+      read(pages.bytes.subarray(0, n));
+      return n;
+    });
+    if (got < 0) throw new HostError(this.#spec, got);
+    return got > 0;
+  }
+
+  /** `fill` puts frames into the buffer it is given and returns how many bytes they are. */
+  *write(fill: (bytes: Uint8Array<SharedArrayBuffer>) => number): Task {
+    const pages = this.#host.buffer(NET_CHUNK);
+    const size = fill(pages.bytes);
+    const status = yield* this.#host.transfer(DeviceOp.NetWrite, pages, size, { handle: this.#handle }, (n) => n);
+    if (status < 0) throw new HostError(this.#spec, status);
+  }
+
+  *close(): Task {
+    yield* this.#host.request(DeviceOp.NetClose, { handle: this.#handle });
   }
 }

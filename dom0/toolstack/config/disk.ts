@@ -2,6 +2,8 @@
 // or both ways mixed. And the device number that a name such as xvda1, hdb or d2p3 stands for (xen-vbd-interface(7)).
 // Called by domain_config.ts and by xl block-attach. What can't be had here is refused by name.
 
+import { ItemError } from "./errors.ts";
+
 /** The disk that was asked for. */
 export interface DiskConfig {
   /** A path for the host's files, as written, or with a prefix of dom0/host/files.ts: "ram:64M", "nbd:...". */
@@ -16,9 +18,7 @@ export interface DiskConfig {
 }
 
 /** A mistake in a disk's text: `message` says which. */
-export class DiskSyntaxError extends Error {
-  override readonly name = "DiskSyntaxError";
-}
+export class DiskSyntaxError extends ItemError {}
 
 const wrong = (what: string): DiskSyntaxError => new DiskSyntaxError(what);
 

@@ -2,9 +2,10 @@
 // create. Devices and guest types that don't exist here are refused by name; settings of the real xl that have no effect
 // here are accepted in silence, and names that no xl knows give a warning.
 
-import { type DiskConfig, DiskSyntaxError, parseDisk } from "./disk.ts";
-import { ConfigError } from "./errors.ts";
+import { type DiskConfig, parseDisk } from "./disk.ts";
+import { ConfigError, ItemError } from "./errors.ts";
 import type { Setting, Settings } from "./parser.ts";
+import { parseVif, type VifConfig } from "./vif.ts";
 
 export const SHUTDOWN_ACTIONS = [
   "destroy",
@@ -35,6 +36,7 @@ export interface DomainConfig {
   /** BVT weight (1 to 65535), an extension through the real `cpu_weight`. */
   readonly cpuWeight: number | undefined;
   readonly disks: readonly DiskConfig[];
+  readonly vifs: readonly VifConfig[];
   readonly onPoweroff: ShutdownAction;
   readonly onReboot: ShutdownAction;
   readonly onCrash: ShutdownAction;
@@ -51,7 +53,6 @@ const MAX_CMDLINE = 1023; // start_info.cmd_line holds 1024 bytes with the final
 
 /** Settings that ask for something which isn't there: refused unless they are empty or zero. */
 const NOT_SUPPORTED = [
-  "vif",
   "vif2",
   "pci",
   "vtpm",
@@ -84,7 +85,7 @@ const WITHOUT_EFFECT =
   xen_platform_pci xend_suspend_evtchn_compat`.split(/\s+/);
 
 const KNOWN = new Set<string>([
-  ..."name uuid type kernel ramdisk cmdline extra root memory maxmem vcpus maxvcpus cpu_weight disk".split(" "),
+  ..."name uuid type kernel ramdisk cmdline extra root memory maxmem vcpus maxvcpus cpu_weight disk vif".split(" "),
   ..."on_poweroff on_reboot on_crash on_watchdog on_soft_reset".split(" "),
   ...NOT_SUPPORTED,
   ...WITHOUT_EFFECT,
@@ -123,6 +124,7 @@ export function domainConfig(file: string, settings: Settings, warn: (line: stri
     maxVcpus,
     cpuWeight: read.number("cpu_weight", 1, 65535),
     disks: read.each("disk", parseDisk),
+    vifs: read.each("vif", (text) => parseVif(text, warn)),
     onPoweroff: read.action("on_poweroff", "destroy"),
     onReboot: read.action("on_reboot", "restart"),
     onCrash: read.action("on_crash", "destroy"),
@@ -213,7 +215,7 @@ class Reader {
     return action;
   }
 
-  /** The items of a list of texts, each as `parse` understands it; its DiskSyntaxError gets the item's place. */
+  /** The items of a list of texts, each as `parse` understands it; its ItemError gets the item's place. */
   each<T>(key: string, parse: (text: string) => T): T[] {
     const setting = this.#settings.get(key);
     if (!setting) return [];
@@ -224,7 +226,7 @@ class Reader {
       try {
         return parse(item.text);
       } catch (error) {
-        if (!(error instanceof DiskSyntaxError)) throw error;
+        if (!(error instanceof ItemError)) throw error;
         throw wrong(`${key} "${item.text}": ${error.message}`);
       }
     });

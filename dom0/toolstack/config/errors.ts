@@ -9,3 +9,8 @@ export class ConfigError extends Error {
     super(line > 0 ? `${file}:${line}:${column}: ${what}` : `${file}: ${what}`);
   }
 }
+
+/** A mistake in one item of a list, such as a disk: `message` says which; the reader of the list adds the place. */
+export class ItemError extends Error {
+  override readonly name = "ItemError";
+}

@@ -12,7 +12,7 @@ describe("the command line", () => {
 
   test("every option is understood", async () => {
     const all =
-      "--memory 512 --dom0-memory 32 --clock virtual --seed 7 --trace=hypercalls,insn:20 --trace-file t --log-dir l --guest-console-io";
+      "--memory 512 --dom0-memory 32 --clock virtual --seed 7 --trace=hypercalls,insn:20 --trace-file t --log-dir l --guest-console-io --uplink bridge=br1,passt,-t,80 --uplink unix:/s";
     expect(await parse(all)).toEqual({
       memoryMiB: 512,
       dom0MemoryMiB: 32,
@@ -24,6 +24,10 @@ describe("the command line", () => {
       profileFile: undefined,
       logDir: "l",
       guestConsoleIo: true,
+      uplinks: [
+        { bridge: "br1", spec: "passt,-t,80" },
+        { bridge: "xenbr0", spec: "unix:/s" },
+      ],
     } satisfies HostOptions);
     expect(await parse("--profile p")).toMatchObject({ profileFile: "p", clock: "real" });
     expect(await parse("--trace")).toMatchObject({ trace: ["hypercalls", "traps", "events", "sched"] });
@@ -37,6 +41,8 @@ describe("the command line", () => {
     ["--dom0-memory 2000", "--dom0-memory"],
     ["--clock sundial", "--clock"],
     ["--seed -1", "--seed"],
+    ["--uplink bridge=xenbr0", "--uplink"],
+    ["--uplink pigeon", "--uplink"],
     ["--clock virtual --profile p", "--profile"],
     ["--trace=colours", "colours"],
     ["--memroy 64", "memroy"],
