@@ -20,7 +20,7 @@ import { Exit, type ProcessorHost, type Tlb } from "./machine/processor.ts";
 import { PageWalker } from "./machine/walk.ts";
 import { X86Processor } from "./machine/x86/index.ts";
 import { FrameTable } from "./memory/frame_table.ts";
-import { GuestAccess } from "./memory/guest_access.ts";
+import { GuestAccess, makeWords, type Words } from "./memory/guest_access.ts";
 import { MachineToPhys } from "./memory/m2p.ts";
 import { MemoryManagement } from "./memory/mmu.ts";
 import type { Profile } from "./profile.ts";
@@ -80,6 +80,8 @@ export class Hypervisor {
   /** 64 KiB for copied arguments; handlers that call each other agree on who uses what. */
   readonly scratch: DataView<ArrayBuffer>;
   readonly scratchBytes: Uint8Array<ArrayBuffer>;
+  /** The same bytes as words. */
+  readonly scratchWords: Words;
   /** Instructions per nanosecond of the x86 processor, measured on the real clock. */
   #rate = FIRST_RATE;
   #lastDomid = 0;
@@ -96,8 +98,9 @@ export class Hypervisor {
     this.guestConsoleIo = options.guestConsoleIo;
     this.profile = options.profile;
     this.devices = options.devices;
-    this.scratch = new DataView(new ArrayBuffer(SCRATCH_BYTES));
-    this.scratchBytes = new Uint8Array(this.scratch.buffer);
+    this.scratchWords = makeWords(SCRATCH_BYTES / 4);
+    this.scratchBytes = this.scratchWords.u8;
+    this.scratch = new DataView(this.scratchBytes.buffer);
 
     DeviceBus.reserve(memory);
     this.walker = new PageWalker(memory);

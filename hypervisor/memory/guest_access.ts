@@ -34,7 +34,18 @@ export function startOk(va: Va | -1): va is Va {
 }
 
 /** Up to this many bytes a loop is faster than making a view (32 bytes: 25 ns against 190). */
-const SMALL = 64;
+const SMALL = 128;
+
+/** A buffer of the hypervisor's, as 32-bit words and as bytes. */
+export interface Words {
+  readonly u32: Uint32Array<ArrayBuffer>;
+  readonly u8: Uint8Array<ArrayBuffer>;
+}
+
+export function makeWords(count: number): Words {
+  const u32 = new Uint32Array(count);
+  return { u32, u8: new Uint8Array(u32.buffer) };
+}
 
 function copy(from: Uint8Array, start: number, to: Uint8Array, at: number, size: number): void {
   if (size > SMALL) to.set(from.subarray(start, start + size), at);
@@ -45,8 +56,8 @@ export class GuestAccess {
   readonly #memory: MachineMemory;
   readonly #walker: PageWalker;
   readonly #tlb: Tlb;
-  readonly #word = new Uint8Array(8);
-  readonly #wordView = new DataView(this.#word.buffer);
+  /** For the functions that read and write one number. */
+  readonly #one = makeWords(2);
 
   constructor(memory: MachineMemory, walker: PageWalker, tlb: Tlb) {
     this.#memory = memory;
@@ -89,26 +100,52 @@ export class GuestAccess {
     return true;
   }
 
+  /** As read, of the first `count` words: a third of the time when they are aligned and in one page. */
+  readWords(vcpu: Vcpu, va: Va | -1, into: Words, count: number): boolean {
+    const size = count * 4;
+    if (!rangeOk(va, size)) return false;
+    if ((va & 3) !== 0 || (va & (FRAME_SIZE - 1)) + size > FRAME_SIZE) return this.read(vcpu, va, into.u8, 0, size);
+    const mfn = this.#walker.walk(vcpu.cpu.field(CpuLayout.cr3) as Mfn, va, Access.READ);
+    if (mfn === -1) return false;
+    const { u32 } = this.#memory;
+    const word = mfn * (FRAME_SIZE / 4) + ((va & (FRAME_SIZE - 1)) >>> 2);
+    for (let i = 0; i < count; i++) into.u32[i] = u32[word + i];
+    return true;
+  }
+
+  /** As write, likewise. */
+  writeWords(vcpu: Vcpu, va: Va | -1, from: Words, count: number): boolean {
+    const size = count * 4;
+    if (!rangeOk(va, size)) return false;
+    if ((va & 3) !== 0 || (va & (FRAME_SIZE - 1)) + size > FRAME_SIZE) return this.write(vcpu, va, from.u8, 0, size);
+    const mfn = this.#walker.walk(vcpu.cpu.field(CpuLayout.cr3) as Mfn, va, Access.WRITE);
+    if (mfn === -1) return false;
+    const { u32 } = this.#memory;
+    const word = mfn * (FRAME_SIZE / 4) + ((va & (FRAME_SIZE - 1)) >>> 2);
+    for (let i = 0; i < count; i++) u32[word + i] = from.u32[i];
+    this.#tlb.dropCode(mfn);
+    return true;
+  }
+
   /** One u32, or -1. */
   readU32(vcpu: Vcpu, va: Va | -1): number {
-    return this.read(vcpu, va, this.#word, 0, 4) ? this.#wordView.getUint32(0, true) : -1;
+    return this.readWords(vcpu, va, this.#one, 1) ? this.#one.u32[0] : -1;
   }
 
   writeU32(vcpu: Vcpu, va: Va | -1, value: number): boolean {
-    this.#wordView.setUint32(0, value, true);
-    return this.write(vcpu, va, this.#word, 0, 4);
+    this.#one.u32[0] = value;
+    return this.writeWords(vcpu, va, this.#one, 1);
   }
 
   /** Writes a u64 that is a whole number below 2^53, such as a frame number. */
   writeU64(vcpu: Vcpu, va: Va | -1, value: number): boolean {
-    this.#wordView.setUint32(0, value >>> 0, true);
-    this.#wordView.setUint32(4, Math.floor(value / 4294967296), true);
-    return this.write(vcpu, va, this.#word, 0, 8);
+    this.#one.u32[0] = value;
+    this.#one.u32[1] = Math.floor(value / 4294967296);
+    return this.writeWords(vcpu, va, this.#one, 2);
   }
 
   /** One u64 as a number, rounded from 2^53 up, or -1. */
   readU64(vcpu: Vcpu, va: Va | -1): number {
-    if (!this.read(vcpu, va, this.#word, 0, 8)) return -1;
-    return this.#wordView.getUint32(0, true) + this.#wordView.getUint32(4, true) * 4294967296;
+    return this.readWords(vcpu, va, this.#one, 2) ? this.#one.u32[0] + this.#one.u32[1] * 4294967296 : -1;
   }
 }

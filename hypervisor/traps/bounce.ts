@@ -11,6 +11,7 @@ import { VcpuInfo, VMASST_TYPE_architectural_iopl } from "../../shared/abi/xen.t
 import type { Va } from "../../shared/brand.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { Reg, Seg } from "../machine/cpu_state.ts";
+import { makeWords } from "../memory/guest_access.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { Flag } from "./flags.ts";
 import { toggleMode } from "./guest_mode.ts";
@@ -24,8 +25,7 @@ const BOUNCE_NS = 100;
 /** The frame before it is copied to the guest's stack; made once for each Bouncer. */
 export class Bouncer {
   readonly #hv: Hypervisor;
-  readonly #bytes = new Uint8Array(64);
-  readonly #words = new Uint32Array(this.#bytes.buffer);
+  readonly #words = makeWords(16);
   /** Words of #words filled so far. */
   #count = 0;
 
@@ -67,11 +67,11 @@ export class Bouncer {
     this.#push(cpu.selector(Seg.SS), 0);
 
     const size = this.#count * 4;
-    const top = sp - (sp % 16);
+    const top = sp - (sp & 15);
     const bottom = top >= size ? top - size : top - size + VA_END;
     // A frame must not reach from one half of the address space into the other: what lies between is not canonical.
     const straddles = top >= UPPER_HALF && bottom < UPPER_HALF;
-    if (sp === -1 || straddles || !hv.access.write(vcpu, bottom as Va, this.#bytes, 0, size)) {
+    if (sp === -1 || straddles || !hv.access.writeWords(vcpu, bottom as Va, this.#words, this.#count)) {
       hv.crash(vcpu.domain, `its kernel stack at ${hex(sp)} can't take an exception frame`);
       return false;
     }
@@ -95,8 +95,8 @@ export class Bouncer {
   }
 
   #push(lo: number, hi: number): void {
-    this.#words[this.#count++] = lo;
-    this.#words[this.#count++] = hi;
+    this.#words.u32[this.#count++] = lo;
+    this.#words.u32[this.#count++] = hi;
   }
 }
 

@@ -12,6 +12,18 @@ import { toggleMode } from "./guest_mode.ts";
 import { codeSelectorOk, stackSelectorOk } from "./segments.ts";
 
 const O = IretContext.offsets;
+/** The fields' low halves, as words of the frame. */
+const At = {
+  rax: O.rax / 4,
+  r11: O.r11 / 4,
+  rcx: O.rcx / 4,
+  flags: O.flags / 4,
+  rip: O.rip / 4,
+  cs: O.cs / 4,
+  rflags: O.rflags / 4,
+  rsp: O.rsp / 4,
+  ss: O.ss / 4,
+} as const;
 const TRAP_gp_fault = 13;
 /** RFLAGS bits that a guest may have: the arithmetic ones, TF, DF, NT, RF, AC and ID. */
 const GUEST_FLAGS = 0x254dd5;
@@ -19,12 +31,12 @@ const GUEST_FLAGS = 0x254dd5;
 /** Loads the frame at RSP into the registers, RAX too. The domain is crashed when there is none, or no user table. */
 export function iret(hv: Hypervisor, vcpu: Vcpu): void {
   const cpu = vcpu.cpu;
-  if (!hv.access.read(vcpu, cpu.va(Reg.RSP), hv.scratchBytes, 0, IretContext.size)) {
+  if (!hv.access.readWords(vcpu, cpu.va(Reg.RSP), hv.scratchWords, IretContext.size / 4)) {
     hv.crash(vcpu.domain, "fault while reading its iret context from its stack");
     return;
   }
-  const frame = hv.scratch;
-  const cs = frame.getUint16(O.cs, true);
+  const frame = hv.scratchWords.u32;
+  const cs = frame[At.cs] & 0xffff;
   if ((cs & 3) === 3) {
     if (vcpu.guestTableUser === 0) {
       hv.crash(vcpu.domain, "it returns to user mode without a user page table");
@@ -32,23 +44,23 @@ export function iret(hv: Hypervisor, vcpu: Vcpu): void {
     }
     toggleMode(vcpu);
   }
-  const rflags = frame.getUint32(O.rflags, true);
+  const rflags = frame[At.rflags];
   if (vcpu.domain.assists(VMASST_TYPE_architectural_iopl)) vcpu.iopl = (rflags & Flag.IOPL) >>> 12;
-  const ss = frame.getUint16(O.ss, true) | 3;
-  const ripLo = frame.getUint32(O.rip, true);
-  const ripHi = frame.getUint32(O.rip + 4, true);
+  const ss = (frame[At.ss] & 0xffff) | 3;
+  const ripLo = frame[At.rip];
+  const ripHi = frame[At.rip + 1];
   const flags = (rflags & GUEST_FLAGS) | Flag.IF | 2;
   cpu.set(Reg.RIP, ripLo, ripHi);
   cpu.set(Reg.RFLAGS, flags, 0);
-  cpu.set(Reg.RSP, frame.getUint32(O.rsp, true), frame.getUint32(O.rsp + 4, true));
-  cpu.set(Reg.RAX, frame.getUint32(O.rax, true), frame.getUint32(O.rax + 4, true));
-  if (frame.getUint32(O.flags, true) & VGCF_in_syscall) {
+  cpu.set(Reg.RSP, frame[At.rsp], frame[At.rsp + 1]);
+  cpu.set(Reg.RAX, frame[At.rax], frame[At.rax + 1]);
+  if (frame[At.flags] & VGCF_in_syscall) {
     // As `sysret` leaves them, which Xen then uses.
     cpu.set(Reg.RCX, ripLo, ripHi);
     cpu.set(Reg.R11, flags, 0);
   } else {
-    cpu.set(Reg.RCX, frame.getUint32(O.rcx, true), frame.getUint32(O.rcx + 4, true));
-    cpu.set(Reg.R11, frame.getUint32(O.r11, true), frame.getUint32(O.r11 + 4, true));
+    cpu.set(Reg.RCX, frame[At.rcx], frame[At.rcx + 1]);
+    cpu.set(Reg.R11, frame[At.r11], frame[At.r11 + 1]);
   }
   hv.memory.u8[vcpu.vcpuInfo + 1] = rflags & Flag.IF ? 0 : 1;
   vcpu.nmiMasked = false;

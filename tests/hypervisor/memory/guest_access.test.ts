@@ -1,6 +1,7 @@
 // The hypervisor's reads and writes of guest memory: pages that straddle, rights, and addresses that are not the guest's.
 
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { makeWords } from "../../../hypervisor/memory/guest_access.ts";
 import type { Va } from "../../../shared/brand.ts";
 import { Fixture, type Guest, lo, P } from "./fixture.ts";
 
@@ -63,4 +64,29 @@ it("marks pages accessed and dirty", () => {
   f.access.writeU64(a.vcpu, 0x3008 as Va, 2 ** 40 + 7);
   expect(f.entry(a.l1[0], 3).flags & 0x60).toBe(0x60);
   expect(f.access.readU64(a.vcpu, 0x3008 as Va)).toBe(2 ** 40 + 7);
+});
+
+it("moves words as it moves bytes: aligned or not, across pages, and refuses the same", () => {
+  f.update(a, [
+    [a.l1[0], 3, lo(a.p2m[9], P | 2)],
+    [a.l1[0], 4, lo(a.p2m[7], P | 2)],
+  ]);
+  const from = makeWords(16);
+  from.u8.set(bytes);
+  for (const offset of [0x3000, 0x3100, 0x3101, 0x4000 - 64, 0x4000 - 60, 0x4000 - 3]) {
+    const va = offset as Va;
+    const [into, back] = [makeWords(16), new Uint8Array(64)];
+    f.memory.zero(a.p2m[9]);
+    f.memory.zero(a.p2m[7]);
+    expect(f.access.writeWords(a.vcpu, va, from, 15)).toBe(true);
+    expect(f.access.read(a.vcpu, va, back, 0, 64)).toBe(true);
+    expect(back).toEqual(Uint8Array.from({ length: 64 }, (_, i) => (i < 60 ? i + 1 : 0)));
+    expect(f.access.readWords(a.vcpu, va, into, 13)).toBe(true);
+    expect(into.u8.slice(0, 52)).toEqual(bytes.slice(0, 52));
+    expect(into.u32[13]).toBe(0);
+  }
+  const words = makeWords(4);
+  for (const va of [0x300000, -1, 0x800000000000, 0x800000000000 - 8, 2 ** 48 - 8])
+    expect(f.access.readWords(a.vcpu, va as Va, words, 4)).toBe(false);
+  expect(f.access.writeWords(a.vcpu, (a.l1Page * 4096) as Va, words, 4)).toBe(false);
 });
