@@ -9,6 +9,8 @@ export interface Bulk {
   copy(to: number, from: number, bytes: number): void;
   /** Offset of the first 8 bytes that differ, from `offset` on; `bytes`, a multiple of 8, if none do. */
   differ(a: number, b: number, offset: number, bytes: number): number;
+  /** Index of the first of the `count` 8-byte entries from `index` on that has bit 0 set; `count` if none has. */
+  present(table: number, count: number, index: number): number;
 }
 
 /** memory.copy and memory.fill of the bulk memory proposal, between memories 0. */
@@ -32,6 +34,16 @@ export function bulk(memory: WebAssembly.Memory): Bulk {
     ...[Op.end, Op.end, ...get(2)],
   ];
   module.func(module.type([I32, I32, I32, I32], [I32]), [], body, "differ");
+  // do { if (index >= count or bit 0 of the entry) return index; index++ }
+  const entry = [...get(2), Op.i32Const, 3, Op.i32Shl, ...get(0), Op.i32Add, Op.i32Load, 2, 0];
+  const scan = [
+    ...[Op.block, VOID, Op.loop, VOID],
+    ...[...get(2), ...get(1), Op.i32GeU, Op.brIf, 1],
+    ...[...entry, Op.i32Const, 1, Op.i32And, Op.brIf, 1],
+    ...[...get(2), Op.i32Const, 1, Op.i32Add, Op.localSet, 2, Op.br, 0],
+    ...[Op.end, Op.end, ...get(2)],
+  ];
+  module.func(module.type([I32, I32, I32], [I32]), [], scan, "present");
   const instance = new WebAssembly.Instance(new WebAssembly.Module(module.build()), { x: { memory } });
   return instance.exports as unknown as Bulk;
 }

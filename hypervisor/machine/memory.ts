@@ -67,6 +67,11 @@ export class MachineMemory {
     return this.#bulk.differ(a * FRAME_SIZE, b * FRAME_SIZE, offset, FRAME_SIZE);
   }
 
+  /** Index of the first entry from `index` on that is present, in a page table; 512 if none is. */
+  nextPresent(table: Mfn, index: number): number {
+    return this.#bulk.present(table * FRAME_SIZE, FRAME_SIZE / 8, index);
+  }
+
   /** The bytes of one frame. */
   frame(mfn: Mfn): Uint8Array<SharedArrayBuffer> {
     return this.u8.subarray(mfn * FRAME_SIZE, (mfn + 1) * FRAME_SIZE);

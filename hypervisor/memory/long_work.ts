@@ -17,14 +17,14 @@ const Ahead = { Done: 0, Stopped: 1, Hopeless: 2 } as const;
 type Ahead = (typeof Ahead)[keyof typeof Ahead];
 
 export class LongWork {
-  readonly #u32: Uint32Array;
+  readonly #memory: MachineMemory;
   readonly #frames: FrameTable;
   readonly #types: PageTypes;
   /** Tables between the root and where the walk is: an entry that leads back to one of them is for the root's check. */
   readonly #path: Mfn[] = [];
 
   constructor(memory: MachineMemory, frames: FrameTable, types: PageTypes) {
-    this.#u32 = memory.u32;
+    this.#memory = memory;
     this.#frames = frames;
     this.#types = types;
   }
@@ -42,11 +42,16 @@ export class LongWork {
 
   #below(memory: DomainMemory, table: Mfn, level: number, stop: () => boolean): Ahead {
     const f = this.#frames;
+    const { u32 } = this.#memory;
     this.#path.push(table);
     for (let i = 0; i < ENTRIES_PER_TABLE; i++) {
-      const lo = this.#u32[table * 1024 + i * 2];
-      if (!(lo & Pte.P) || (level === 4 && isXenSlot(i))) continue;
-      const mfn = pteMfn(lo, this.#u32[table * 1024 + i * 2 + 1]);
+      const lo = u32[table * 1024 + i * 2];
+      if (!(lo & Pte.P)) {
+        i = this.#memory.nextPresent(table, i + 1) - 1;
+        continue;
+      }
+      if (level === 4 && isXenSlot(i)) continue;
+      const mfn = pteMfn(lo, u32[table * 1024 + i * 2 + 1]);
       if (mfn === -1 || !f.isValid(mfn) || f.owner[mfn] !== memory.id || !tableFlagsOk(lo)) return Ahead.Hopeless;
       if (f.typeCount[mfn] !== 0 || this.#path.includes(mfn)) continue;
       const below = level > PageType.L2 ? this.#below(memory, mfn, level - 1, stop) : Ahead.Done;

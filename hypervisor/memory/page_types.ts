@@ -28,9 +28,11 @@ export class PageTypes {
   #deferred = 0;
   readonly #frames: FrameTable;
   readonly #tlb: Tlb;
+  readonly #memory: MachineMemory;
   readonly #u32: Uint32Array;
 
   constructor(memory: MachineMemory, frames: FrameTable, tlb: Tlb) {
+    this.#memory = memory;
     this.#u32 = memory.u32;
     this.#frames = frames;
     this.#tlb = tlb;
@@ -205,7 +207,11 @@ export class PageTypes {
     for (let i = 0; i < ENTRIES_PER_TABLE; i++) {
       const at = table * 1024 + i * 2;
       const lo = u32[at];
-      if (!(lo & Pte.P) || (level === 4 && isXenSlot(i))) continue;
+      if (!(lo & Pte.P)) {
+        i = this.#memory.nextPresent(table, i + 1) - 1;
+        continue;
+      }
+      if (level === 4 && isXenSlot(i)) continue;
       const hi = u32[at + 1];
       const error = this.getEntry(level, table, lo, hi, owner, owner);
       if (error) {
@@ -223,7 +229,11 @@ export class PageTypes {
     this.work += count;
     for (let i = 0; i < count; i++) {
       const at = table * 1024 + i * 2;
-      if (!(u32[at] & Pte.P) || (level === 4 && isXenSlot(i))) continue;
+      if (!(u32[at] & Pte.P)) {
+        i = this.#memory.nextPresent(table, i + 1) - 1;
+        continue;
+      }
+      if (level === 4 && isXenSlot(i)) continue;
       if (level === 1 || !this.#deferEntry(table, pteMfn(u32[at], u32[at + 1])))
         this.putEntry(level, table, u32[at], u32[at + 1]);
     }

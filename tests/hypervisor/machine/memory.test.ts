@@ -37,3 +37,16 @@ test("differing frames: where, to 8 bytes, and where next", () => {
     expect(memory.differ(a, other, FRAME_SIZE)).toBe(FRAME_SIZE);
   }
 });
+
+test("the next present entry of a table, the one asked from included, and none behind the last", () => {
+  const last = (memory.frames - 1) as Mfn;
+  for (const table of [a, last]) {
+    memory.zero(table);
+    expect(memory.nextPresent(table, 0)).toBe(512);
+    for (const index of [3, 4, 511]) memory.u32[table * 1024 + index * 2] = 0xfffff001;
+    memory.u32[table * 1024 + 2] = 0xfffffffe;
+    memory.u32[table * 1024 + 3] = 0xffffffff;
+    const found = [0, 3, 4, 5, 511, 512].map((from) => memory.nextPresent(table, from));
+    expect(found).toEqual([3, 3, 4, 511, 511, 512]);
+  }
+});
