@@ -29,6 +29,13 @@ export const SOURCES: readonly Source[] = [
     files: [
       { name: "vmlinuz", pattern: /^boot\/vmlinuz-/ },
       { name: "config", pattern: /^boot\/config-/ },
+      { name: "blkfront", pattern: /\/drivers\/block\/xen-blkfront\.ko$/ },
+      { name: "netfront", pattern: /\/drivers\/net\/xen-netfront\.ko$/ },
+      { name: "ext4", pattern: /\/fs\/ext4\/ext4\.ko$/ },
+      { name: "jbd2", pattern: /\/fs\/jbd2\/jbd2\.ko$/ },
+      { name: "mbcache", pattern: /\/fs\/mbcache\.ko$/ },
+      { name: "crc16", pattern: /\/lib\/crc16\.ko$/ },
+      { name: "crc32c", pattern: /\/crypto\/crc32c_generic\.ko$/ },
     ],
   },
   {
@@ -49,7 +56,7 @@ export function fetchSource(source: Source, folder: string): void {
   const work = mkdtempSync(join(tmpdir(), "xenolith-images-"));
   try {
     const deb = download(realPackage(source.package), work);
-    run("sh", ["-c", 'dpkg-deb --fsys-tarfile "$1" | tar -xf - --wildcards "./boot/*" "./*/busybox" "./*/grub-xen/*"; true',
+    run("sh", ["-c", 'dpkg-deb --fsys-tarfile "$1" | tar -xf - --wildcards "./boot/*" "./*/busybox" "./*/grub-xen/*" "./*.ko"; true',
       "sh", deb], work); // biome-ignore format: one command
     const paths = readdirSync(work, { recursive: true, encoding: "utf8" });
     for (const { name, pattern } of source.files) {

@@ -22,10 +22,26 @@ export const IMAGE_FILES = {
   grub: "grub-x86_64-xen.bin",
   /** busybox-static's program. */
   busybox: "busybox",
-  /** The two initramfs images (initramfs.ts). */
+  /** Modules of that kernel: the disk's frontend, and ext4 with what it needs. */
+  blkfront: "xen-blkfront.ko",
+  ext4: "ext4.ko",
+  jbd2: "jbd2.ko",
+  mbcache: "mbcache.ko",
+  crc16: "crc16.ko",
+  crc32c: "crc32c_generic.ko",
+  /** The network interface's frontend. */
+  netfront: "xen-netfront.ko",
+  /** The initramfs images (initramfs.ts). */
   report: "report.cpio",
   shell: "shell.cpio",
+  disk: "disk.cpio",
+  net: "net.cpio",
 } as const;
+
+/** Modules in the order in which they can be loaded. */
+export const DISK_MODULES = ["crc16", "crc32c", "mbcache", "jbd2", "ext4", "blkfront"] as const;
+
+export const NET_MODULES = ["netfront"] as const;
 
 export type ImageName = keyof typeof IMAGE_FILES;
 

@@ -2,10 +2,18 @@
 // in the user's cache folder), and makes the initramfs images for Linux. Needs Debian's apt and a network for what isn't
 // there yet; no root. Exit status 1, with a line for each, if something can't be had; tests that need it then skip.
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { unpackKernel } from "../../dom0/toolstack/image/index.ts";
 import { FetchError, fetchSource, SOURCES } from "./fetch.ts";
-import { IMAGE_FILES, type ImageName, imagePath, imagesFolder, missingImages } from "./folder.ts";
+import {
+  DISK_MODULES,
+  IMAGE_FILES,
+  type ImageName,
+  imagePath,
+  imagesFolder,
+  missingImages,
+  NET_MODULES,
+} from "./folder.ts";
 import { type InitramfsKind, initramfs } from "./initramfs.ts";
 
 const folder = imagesFolder();
@@ -19,6 +27,8 @@ for (const source of SOURCES) {
   if (missing.length === 0) continue;
   try {
     fetchSource(source, folder);
+    // Of another kernel by now, perhaps.
+    if (source.files.some(({ name }) => name === "vmlinuz")) rmSync(imagePath("vmlinux", folder), { force: true });
   } catch (error) {
     if (!(error instanceof FetchError)) throw error;
     console.error(`images: ${missing.map((name) => IMAGE_FILES[name]).join(", ")}: ${error.message}`);
@@ -35,6 +45,14 @@ if (has("busybox")) {
   const busybox = readFileSync(imagePath("busybox", folder));
   const kinds: InitramfsKind[] = ["report", "shell"];
   for (const kind of kinds) writeFileSync(imagePath(kind, folder), initramfs(kind, busybox));
+  for (const [kind, names] of [
+    ["disk", DISK_MODULES],
+    ["net", NET_MODULES],
+  ] as const) {
+    if (!names.every(has)) continue;
+    const modules = names.map((name) => ({ name: IMAGE_FILES[name], data: readFileSync(imagePath(name, folder)) }));
+    writeFileSync(imagePath(kind, folder), initramfs(kind, busybox, modules));
+  }
 }
 
 console.log(folder);

@@ -1,10 +1,17 @@
 // Makes the initramfs images that Linux is booted with: busybox, an /init script, and nothing else. Called by index.ts
 // and by the tests in tests/images/. "report" prints what can be seen of the machine from inside and powers off; "shell"
-// gives a shell on hvc0 and powers off when it ends.
+// gives a shell on hvc0 and powers off when it ends, "disk" and "net" the same after they
+// have loaded modules.
 
 import { type CpioEntry, cpio } from "./cpio.ts";
 
-export type InitramfsKind = "report" | "shell";
+export type InitramfsKind = "report" | "shell" | "disk" | "net";
+
+/** A kernel module, to be loaded by init. */
+export interface Module {
+  readonly name: string;
+  readonly data: Uint8Array;
+}
 
 /** The line by which a boot is timed: everything before it is the kernel's doing. */
 export const INIT_MARKER = "xenolith: init runs";
@@ -64,10 +71,25 @@ const POWEROFF = `#!/bin/busybox sh
 exec /bin/busybox poweroff -f
 `;
 
+/** What busybox's udhcpc calls with what it has learned. */
+const DHCP = `#!/bin/busybox sh
+[ "$1" = bound ] || exit 0
+ip addr add $ip/$mask dev $interface
+for via in $router; do ip route add default via $via; done
+echo "dhcp: $ip/$mask via $router"
+`;
+
 /** The archive, uncompressed: unpacking it would cost the guest more than reading it. `busybox` must be static. */
-export function initramfs(kind: InitramfsKind, busybox: Uint8Array): Uint8Array<ArrayBuffer> {
-  const init = BEGIN + XENSTORE_READ + (kind === "report" ? REPORT : SHELL);
+export function initramfs(
+  kind: InitramfsKind,
+  busybox: Uint8Array,
+  modules: readonly Module[] = [],
+): Uint8Array<ArrayBuffer> {
+  const load = modules.map(({ name }) => `insmod /lib/${name}\n`).join("");
+  const init = BEGIN + XENSTORE_READ + load + (kind === "report" ? REPORT : SHELL);
   const folders = ["bin", "sbin", "dev", "proc", "sys", "tmp", "root"];
+  // The others stay as they were: what they print is compared with what they printed elsewhere, sizes included.
+  if (modules.length > 0) folders.push("lib", "mnt");
   const entries: CpioEntry[] = [
     ...folders.map((path): CpioEntry => ({ type: "dir", path, mode: path === "tmp" ? 0o1777 : 0o755 })),
     // The kernel opens /dev/console for init before init can mount anything.
@@ -75,6 +97,8 @@ export function initramfs(kind: InitramfsKind, busybox: Uint8Array): Uint8Array<
     { type: "file", path: "bin/busybox", mode: 0o755, data: busybox },
     { type: "link", path: "bin/sh", target: "busybox" },
     { type: "file", path: "sbin/poweroff", mode: 0o755, data: POWEROFF },
+    ...modules.map(({ name, data }): CpioEntry => ({ type: "file", path: `lib/${name}`, mode: 0o644, data })),
+    ...(kind === "net" ? [{ type: "file", path: "sbin/dhcp", mode: 0o755, data: DHCP } as const] : []),
     { type: "file", path: "init", mode: 0o755, data: init },
   ];
   return cpio(entries);

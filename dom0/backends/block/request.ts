@@ -31,7 +31,7 @@ export interface PagePart {
 export type BlockRequest =
   | {
       readonly kind: "read" | "write" | "flush";
-      /** As the request names it: for the response. */
+      /** For the response. */
       readonly operation: number;
       readonly sector: number;
       readonly parts: readonly PagePart[];
@@ -70,18 +70,20 @@ export function parseRequest(slot: DataView): BlockRequest {
     }
     case BLKIF_OP_INDIRECT: {
       const i = BlkifRequestIndirect.at(slot);
+      // Linux holds the response to that of what the request does, not to BLKIF_OP_INDIRECT.
+      const asked = i.indirect_op;
+      const badIndirect = (why: string): BlockRequest => ({ kind: "bad", operation: asked, why });
       const count = i.nr_segments;
-      if (count === 0 || count > BlockLimits.indirectSegments) return bad(`${count} indirect segments`);
-      if (i.indirect_op !== BLKIF_OP_READ && i.indirect_op !== BLKIF_OP_WRITE)
-        return bad(`indirect operation ${i.indirect_op}`);
+      if (count === 0 || count > BlockLimits.indirectSegments) return badIndirect(`${count} indirect segments`);
+      if (asked !== BLKIF_OP_READ && asked !== BLKIF_OP_WRITE) return badIndirect(`indirect operation ${asked}`);
       const pages = Math.ceil(count / SEGMENTS_PER_PAGE);
-      if (pages > BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST) return bad(`${pages} indirect pages`);
+      if (pages > BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST) return badIndirect(`${pages} indirect pages`);
       const refs = Array.from(
         { length: pages },
         (_, n) => slot.getUint32(BlkifRequestIndirect.offsets.indirect_grefs + n * 4, true) as GrantRef,
       );
-      const write = i.indirect_op === BLKIF_OP_WRITE;
-      return { kind: "indirect", operation, write, sector: i.sector_number_num, count, pages: refs };
+      const write = asked === BLKIF_OP_WRITE;
+      return { kind: "indirect", operation: asked, write, sector: i.sector_number_num, count, pages: refs };
     }
     case BLKIF_OP_DISCARD: {
       const d = BlkifRequestDiscard.at(slot);
