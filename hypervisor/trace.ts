@@ -11,6 +11,8 @@ export interface TraceEvents {
   hypercall(vcpu: Vcpu, nr: number, name: string, args: readonly bigint[], result: number): void;
   /** An exception or callback is being delivered to the guest: the frame is built. */
   trap(vcpu: Vcpu, kind: "exception" | "event" | "syscall" | "failsafe" | "nmi", vector: number, error: number): void;
+  /** A privileged instruction, or cpuid, is about to be emulated or refused; RIP is at it, or at its forcing prefix. */
+  privileged(vcpu: Vcpu): void;
   /** A port became pending. */
   event(domain: DomId, port: Port, vcpu: number): void;
   /** A vcpu got the processor, for at most `sliceNs`. */

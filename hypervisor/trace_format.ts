@@ -6,10 +6,11 @@ import { CONTINUE, NO_RESULT } from "./hypercalls/args.ts";
 import type { Hypervisor } from "./hypervisor.ts";
 import { canonical, Reg } from "./machine/cpu_state.ts";
 import { commandName, resultName } from "./trace_names.ts";
+import { PREFIX } from "./traps/emulate.ts";
 import type { Vcpu } from "./vcpu.ts";
 
 /** Hypercalls whose command is in the structure that they point at. */
-const IN_MEMORY = ["domctl", "sysctl"];
+const IN_MEMORY = ["domctl", "mmuext_op", "sysctl"];
 
 /**
  * Gives each thing that the machine's trace has turned on (its booleans, and `insn`) to `sink` as a line. Instructions are
@@ -41,6 +42,17 @@ export function formatTrace(
     const what = kind === "exception" ? `vector ${vector}${code}` : kind;
     line(vcpu, `trap ${what} at 0x${vcpu.cpu.big(Reg.RIP).toString(16)}`);
   });
+  emitter.on("privileged", (vcpu) => {
+    const { cpu } = vcpu;
+    const bytes = codeAt(hv, vcpu);
+    const forced = PREFIX.every((byte, i) => bytes[i] === byte);
+    const text = disassemble?.(forced ? bytes.subarray(PREFIX.length) : bytes, cpu.big(Reg.RIP)) ?? "";
+    const registers = [Reg.RAX, Reg.RCX, Reg.RDX].map((reg) => `${NAMES[reg]}=${cpu.big(reg).toString(16)}`);
+    line(
+      vcpu,
+      `${forced ? "forced" : "privileged"} ${text} at 0x${cpu.big(Reg.RIP).toString(16)}  ; ${registers.join(" ")}`,
+    );
+  });
   emitter.on("event", (domain, port, vcpu) => line(undefined, `event d${domain} port ${port} for v${vcpu}`));
   emitter.on("schedule", (vcpu, sliceNs) => line(vcpu, `run for ${Math.round(sliceNs / 1000)} us`));
   onInstruction(hv, line, disassemble);
@@ -65,6 +77,15 @@ const NAMES = [
   "r15",
 ];
 
+/** The bytes at RIP, as many as its page has and an instruction may; none when it isn't mapped. */
+function codeAt(hv: Hypervisor, vcpu: Vcpu): Uint8Array {
+  const va = vcpu.cpu.va(Reg.RIP);
+  const bytes = new Uint8Array(15);
+  if (hv.access.read(vcpu, va, bytes, 0, bytes.length)) return bytes;
+  const length = Math.min(bytes.length, 4096 - (va % 4096));
+  return bytes.subarray(0, hv.access.read(vcpu, va, bytes, 0, length) ? length : 0);
+}
+
 function onInstruction(
   hv: Hypervisor,
   line: (vcpu: Vcpu, text: string) => void,
@@ -79,11 +100,8 @@ function onInstruction(
     );
     before.set(vcpu, now);
     const rip = vcpu.cpu.big(Reg.RIP);
-    const bytes = new Uint8Array(15);
-    const text =
-      disassemble !== undefined && hv.access.read(vcpu, vcpu.cpu.va(Reg.RIP), bytes, 0, 15)
-        ? disassemble(bytes, rip)
-        : "";
+    const bytes = codeAt(hv, vcpu);
+    const text = bytes.length > 0 ? (disassemble?.(bytes, rip) ?? "") : "";
     line(vcpu, `insn 0x${rip.toString(16)} ${text}${changed.length > 0 ? `  ; ${changed.join(" ")}` : ""}`);
   });
 }

@@ -40,9 +40,10 @@ const COMMANDS: Readonly<Record<string, ReadonlyMap<number, string>>> = {
   vm_assist: names(xen, "VMASST_CMD_"),
   xen_version: names(version, "XENVER_"),
 };
-/** Of the two that keep it in memory, as the first word of their argument. */
+/** Of those that keep it in memory, as the first word of their argument (mmuext_op: of the first of a batch). */
 const IN_MEMORY: Readonly<Record<string, ReadonlyMap<number, string>>> = {
   domctl: names(domctl, "XEN_DOMCTL_"),
+  mmuext_op: names(xen, "MMUEXT_", /^[A-Z]/),
   sysctl: names(sysctl, "XEN_SYSCTL_"),
 };
 const ERRORS = names(errno, "XEN_", /^E/);

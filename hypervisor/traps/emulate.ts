@@ -18,7 +18,8 @@ import { moveRip } from "./traps.ts";
 const MAX_INSTRUCTION = 15;
 /** Fixed cost of an emulation on the virtual clock, ns. */
 const EMULATE_NS = 500;
-const PREFIX = [0x0f, 0x0b, 0x78, 0x65, 0x6e]; // ud2a; .ascii "xen"
+/** Forces Xen to emulate the instruction that follows (public/arch-x86/xen.h, XEN_EMULATE_PREFIX). */
+export const PREFIX = [0x0f, 0x0b, 0x78, 0x65, 0x6e]; // ud2a; .ascii "xen"
 
 /** The instruction being emulated: its bytes, and what its prefixes said. */
 export interface Instruction {
@@ -167,8 +168,9 @@ export function emulateForced(hv: Hypervisor, vcpu: Vcpu): boolean {
   for (let i = 0; i < 5; i++) if (hv.scratchBytes[i] !== PREFIX[i]) return false;
   if (!hv.access.read(vcpu, (va + 5) as Va, hv.scratchBytes, 0, 2)) return false;
   if (hv.scratchBytes[0] !== 0x0f || hv.scratchBytes[1] !== 0xa2) return false;
+  if (hv.trace.traps) hv.trace.emitter.emit("privileged", vcpu);
   hv.charge(EMULATE_NS);
   cpuid(hv, vcpu);
-  moveRip(vcpu.cpu, 7);
+  moveRip(vcpu.cpu, PREFIX.length + 2);
   return true;
 }

@@ -51,15 +51,18 @@ export class Traps {
     this.#bouncer = new Bouncer(hv);
   }
 
-  /** Delivers exception `vector` at the present RIP; the error code is ignored for vectors that have none. */
-  inject(vcpu: Vcpu, vector: number, errorCode: number): void {
+  /**
+   * Delivers exception `vector` at the present RIP; the error code is ignored for vectors that have none. `fault` as for
+   * Bouncer.enter.
+   */
+  inject(vcpu: Vcpu, vector: number, errorCode: number, fault = vector !== TRAP_debug): void {
     let error = vector < 32 && HAS_ERROR_CODE & (1 << vector) ? errorCode : -1;
     if (vector === TRAP_page_fault) {
       this.#setCr2(vcpu, vcpu.cpu.lo(Reg.CR2), vcpu.cpu.hi(Reg.CR2));
       // Both modes run at CPL 3: the guest is told its own.
       error = vcpu.kernelMode ? error & ~PFEC_user_mode : error | PFEC_user_mode;
     }
-    this.#deliver(vcpu, vector, error);
+    this.#deliver(vcpu, vector, error, fault);
   }
 
   /** A page fault that the hypervisor found itself, at `va`. */
@@ -74,7 +77,7 @@ export class Traps {
     this.#hv.memory.u32[at + 1] = hi;
   }
 
-  #deliver(vcpu: Vcpu, vector: number, error: number): void {
+  #deliver(vcpu: Vcpu, vector: number, error: number, fault = false): void {
     const hv = this.#hv;
     const address = vcpu.traps.address(vector);
     if (address === 0) {
@@ -85,7 +88,7 @@ export class Traps {
       return;
     }
     if (hv.trace.traps) hv.trace.emitter.emit("trap", vcpu, "exception", vector, error);
-    this.#bouncer.enter(vcpu, address, error, vcpu.traps.masksEvents(vector));
+    this.#bouncer.enter(vcpu, address, error, vcpu.traps.masksEvents(vector), fault);
   }
 
   /** A run ended in an exception: vector and error code are in the state block. */
@@ -141,6 +144,7 @@ export class Traps {
 
   /** Something that only a kernel may do, or cpuid. */
   privileged(vcpu: Vcpu): void {
+    if (this.#hv.trace.traps) this.#hv.trace.emitter.emit("privileged", vcpu);
     if (!emulatePrivileged(this.#hv, vcpu)) this.inject(vcpu, TRAP_gp_fault, 0);
   }
 

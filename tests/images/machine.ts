@@ -17,9 +17,9 @@ export interface Session {
   errors: string;
 }
 
-/** Runs dom0's commands, one a line, in a new machine. */
-export function session(commands: readonly string[], timeoutS = 240): Session {
-  const run = spawnSync(process.execPath, ["scripts/start.mjs"], {
+/** Runs dom0's commands, one a line, in a new machine, which may be given options. */
+export function session(commands: readonly string[], timeoutS = 240, options: readonly string[] = []): Session {
+  const run = spawnSync(process.execPath, ["scripts/start.mjs", ...options], {
     cwd: root,
     input: commands.map((command) => `${command}\n`).join(""),
     encoding: "utf8",
@@ -52,7 +52,7 @@ export class Configurations {
   private readonly folder = mkdtempSync(join(tmpdir(), "xenolith-images-"));
 
   /** Writes an xl configuration; returns its path. */
-  write(name: string, values: Record<string, string | number>): string {
+  write(name: string, values: Record<string, string | number | readonly string[]>): string {
     const path = join(this.folder, `${name}.cfg`);
     const lines = Object.entries({ name, ...values }).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
     writeFileSync(path, lines.join(""));
