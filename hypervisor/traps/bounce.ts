@@ -35,9 +35,10 @@ export class Bouncer {
 
   /**
    * Enters the kernel at `address` with the vcpu's present registers in a frame. `errorCode` -1: none. `maskEvents`
-   * sets the upcall mask. False: the domain was crashed.
+   * sets the upcall mask. `fault`: an exception at an instruction that is to be done again, which shows as RF, as the
+   * processor has it. False: the domain was crashed.
    */
-  enter(vcpu: Vcpu, address: Va, errorCode: number, maskEvents: boolean): boolean {
+  enter(vcpu: Vcpu, address: Va, errorCode: number, maskEvents: boolean, fault = false): boolean {
     const hv = this.#hv;
     const cpu = vcpu.cpu;
     let cs = cpu.selector(Seg.CS);
@@ -52,7 +53,7 @@ export class Bouncer {
 
     const maskAt = vcpu.vcpuInfo + UPCALL_MASK;
     const savedMask = hv.memory.u8[maskAt];
-    let flags = cpu.lo(Reg.RFLAGS) & ~(Flag.IF | Flag.IOPL);
+    let flags = (cpu.lo(Reg.RFLAGS) & ~(Flag.IF | Flag.IOPL | Flag.RF)) | (fault ? Flag.RF : 0);
     if (savedMask === 0) flags |= Flag.IF;
     if (vcpu.domain.assists(VMASST_TYPE_architectural_iopl)) flags |= vcpu.iopl << 12;
 

@@ -74,7 +74,7 @@ function loadTarget(hv: Hypervisor, vcpu: Vcpu, cs: number, ss: number, ripLo: n
   const stackOk = stackSelectorOk(hv, vcpu, ss);
   cpu.setSelector(Seg.CS, cs);
   cpu.setSelector(Seg.SS, ss);
-  if (!codeOk) hv.traps.inject(vcpu, TRAP_gp_fault, cs & ~3);
-  else if (!stackOk) hv.traps.inject(vcpu, TRAP_gp_fault, ss & ~3);
+  if (!codeOk) hv.traps.inject(vcpu, TRAP_gp_fault, cs & ~3, false);
+  else if (!stackOk) hv.traps.inject(vcpu, TRAP_gp_fault, ss & ~3, false);
   else if (canonical(ripLo, ripHi) === -1) hv.traps.inject(vcpu, TRAP_gp_fault, 0);
 }

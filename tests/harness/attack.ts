@@ -47,7 +47,7 @@ export const LEAST_SHARE = 0.95;
 const NEIGHBOUR_ID = 9 as DomId;
 /** Context-switch allowance here, ns: the share's granularity. */
 const ALLOWANCE_NS = 10_000;
-const MEASURABLE_NS = 100 * ALLOWANCE_NS;
+const MEASURABLE_NS = 200 * ALLOWANCE_NS;
 /** An attack is destroyed after so long, virtual ns. */
 const TIME_LIMIT_NS = 3_000_000_000;
 const REAL_LIMIT_MS = 60_000;

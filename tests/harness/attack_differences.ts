@@ -31,6 +31,20 @@ export const DIFFERENT: Readonly<Record<string, Readonly<Record<string, string>>
     "ports: operations from 11 on: -38 -38 -38 -38 -38 -38":
       "Xen's own continuation of reset has a number (14), which is -EPERM to a guest",
   },
+  descriptors: {
+    "descriptors: far call by the gate: vector 6, error 0x0": "far calls are not among the instructions that run here",
+    "descriptors: far call to the hypervisor's code: vector 6, error 0x0": "as above",
+    "descriptors: map the LDT writable: 0":
+      "a descriptor of an LDT is checked each time it is loaded, so that its page may be written to; Xen makes it a descriptor page",
+  },
+  returns: {
+    "returns: rip in the hypervisor: vector 14, error 0x14, where it was to go, cs 0xe033, ss 0xe02b, flags 0x10000":
+      "nothing is mapped there: the hypervisor has no code in the guest's address space",
+    "returns: rip in the hypervisor: vector 14, error 0x10, where it was to go, cs 0xe030, ss 0xe02b, flags 0x10000":
+      "as above",
+    "returns: iretq not canonical: vector 13, error 0x0, elsewhere, cs 0xe030, ss 0xe02b, flags 0x10000":
+      "the processor manual has the fault at the iretq; QEMU's TCG has it behind",
+  },
   foreign: {
     "foreign: update_va_mapping, read-only: -16": "frame 0 is a device's on a PC, and here the hypervisor's",
     "foreign: update_va_mapping, writable: -16": "as above",

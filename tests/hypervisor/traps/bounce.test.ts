@@ -68,6 +68,18 @@ describe("a frame in kernel mode", () => {
     expect(hv.memory.u8[vcpu.vcpuInfo + 1]).toBe(0);
   });
 
+  test("RF shows in the frames of faults, and in no others", () => {
+    const pushed = (): bigint => stack(rsp())[vcpu.cpu.num(Reg.RIP) === HANDLER ? 4 : 5];
+    vcpu.cpu.set(Reg.RFLAGS, 0x246, 0);
+    handler(6);
+    hv.traps.inject(vcpu, 6, 0);
+    expect(pushed()).toBe(0x10246n);
+    vcpu.cpu.set(Reg.RFLAGS, 0x10246, 0);
+    handler(1);
+    hv.traps.inject(vcpu, 1, 0);
+    expect(pushed()).toBe(0x246n);
+  });
+
   test("the upcall mask is saved beside CS and shown as IF, and set when the trap table says so", () => {
     handler(6, 4);
     hv.memory.u8[vcpu.vcpuInfo + 1] = 1;
