@@ -155,8 +155,9 @@ export class MemoryManagement {
    */
   setGuestTable(vcpu: Vcpu, mfn: number, user: boolean): number {
     const old = user ? vcpu.guestTableUser : vcpu.guestTable;
+    if (mfn === 0 && !user) return -XEN_EINVAL; // A new vcpu has none yet, so that it isn't its old one either.
     if (mfn !== old) {
-      if (mfn !== 0 || !user) {
+      if (mfn !== 0) {
         const error = this.types.getPageAndType(mfn, vcpu.domain.id, PageType.L4);
         if (error) return error;
       }
