@@ -141,7 +141,7 @@ static void all_asleep(void) {
 
 static void sleep_for_timer(void) {
   unsigned id = (unsigned)this_cpu()->id;
-  struct vcpu_set_singleshot_timer shot = {.timeout_abs_ns = system_time() + (CPUS - id) * 40000000ul};
+  struct vcpu_set_singleshot_timer shot = {.timeout_abs_ns = system_time() + (CPUS - id) * 15000000ul};
   local_disable();
   HYPERVISOR_vcpu_op(VCPUOP_set_singleshot_timer, id, &shot);
   HYPERVISOR_sched_op(SCHEDOP_block, 0);
@@ -149,7 +149,7 @@ static void sleep_for_timer(void) {
 }
 
 static void sleep_by_poll(void) {
-  uint64_t timeout = system_time() + (CPUS - this_cpu()->id) * 40000000ul;
+  uint64_t timeout = system_time() + (CPUS - this_cpu()->id) * 15000000ul;
   uint32_t port = kick[this_cpu()->id];
   clear_pending(port);
   poll_for(port, timeout);
