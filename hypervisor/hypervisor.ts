@@ -3,7 +3,8 @@
 // There is no state outside of this object. What each part does is in its own file; what a hypercall does in hypercalls/.
 
 import { SHUTDOWN_crash } from "../shared/abi/sched.ts";
-import { DOMID_SELF, VIRQ_CON_RING } from "../shared/abi/xen.ts";
+import type { Of } from "../shared/abi/struct.ts";
+import { DOMID_SELF, MmuextOp, MmuUpdate, VIRQ_CON_RING } from "../shared/abi/xen.ts";
 import type { DomId } from "../shared/brand.ts";
 import { DOORBELL_PORT } from "../shared/devices.ts";
 import { type Domain, Dying } from "./domain.ts";
@@ -82,6 +83,9 @@ export class Hypervisor {
   readonly scratchBytes: Uint8Array<ArrayBuffer>;
   /** The same bytes as words. */
   readonly scratchWords: Words;
+  /** Its first bytes as a request of mmu_update and of mmuext_op, the most frequent arguments of all. */
+  readonly mmuRequest: Of<typeof MmuUpdate>;
+  readonly mmuextRequest: Of<typeof MmuextOp>;
   /** Instructions per nanosecond of the x86 processor, measured on the real clock. */
   #rate = FIRST_RATE;
   #lastDomid = 0;
@@ -101,6 +105,8 @@ export class Hypervisor {
     this.scratchWords = makeWords(SCRATCH_BYTES / 4);
     this.scratchBytes = this.scratchWords.u8;
     this.scratch = new DataView(this.scratchBytes.buffer);
+    this.mmuRequest = MmuUpdate.at(this.scratch);
+    this.mmuextRequest = MmuextOp.at(this.scratch);
 
     DeviceBus.reserve(memory);
     this.walker = new PageWalker(memory);

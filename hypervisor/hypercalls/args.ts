@@ -41,13 +41,14 @@ export class Args {
     for (let i = 0; i < 6; i++) if (this.changed & (1 << i)) cpu.set(ARGUMENT_REGISTERS[i], this.lo(i), this.hi(i));
   }
 
-  loadView(view: DataView, offset: number): void {
-    for (let i = 0; i < 12; i++) this.#words[i] = view.getUint32(offset + i * 4, true);
+  /** All six from a multicall entry, from word `at` on; and back. */
+  loadWords(from: Uint32Array, at: number): void {
+    for (let i = 0; i < 12; i++) this.#words[i] = from[at + i];
     this.changed = 0;
   }
 
-  storeView(view: DataView, offset: number): void {
-    for (let i = 0; i < 12; i++) view.setUint32(offset + i * 4, this.#words[i], true);
+  storeWords(to: Uint32Array, at: number): void {
+    for (let i = 0; i < 12; i++) to[at + i] = this.#words[i];
   }
 
   /** The first `count` arguments, for traces. */

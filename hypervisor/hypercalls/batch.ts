@@ -60,7 +60,7 @@ export function runBatch<R>(hv: Hypervisor, vcpu: Vcpu, a: Args, kind: Kind<R>, 
   while (i < count && error === 0 && !paused) {
     paused = i > 0 && i % PREEMPT_ENTRIES === 0 && pause(hv);
     if (paused) break;
-    const level = hv.access.read(vcpu, (start + i * size) as Va, hv.scratchBytes, 0, size)
+    const level = hv.access.readWords(vcpu, (start + i * size) as Va, hv.scratchWords, size >>> 2)
       ? kind.becomes(hv, request, tables)
       : -1;
     if (level < 0) error = -XEN_EFAULT;

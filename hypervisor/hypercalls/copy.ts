@@ -13,7 +13,12 @@ export function copyIn<F extends Fields>(
   va: Va | -1,
   of: Struct<F>,
 ): Accessor<F> | undefined {
-  return hv.access.read(vcpu, va, hv.scratchBytes, 0, of.size) ? of.at(hv.scratch, 0) : undefined;
+  const { size } = of;
+  const done =
+    size & 3
+      ? hv.access.read(vcpu, va, hv.scratchBytes, 0, size)
+      : hv.access.readWords(vcpu, va, hv.scratchWords, size >>> 2);
+  return done ? of.at(hv.scratch, 0) : undefined;
 }
 
 /** Writes the structure in scratch back; false: -EFAULT. */

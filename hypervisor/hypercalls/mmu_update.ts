@@ -45,7 +45,7 @@ export const mmuUpdate: Handler = (hv, vcpu, a) => {
 const UPDATES: Kind<Request> = {
   size: MmuUpdate.size,
   costNs: REQUEST_NS,
-  open: (hv) => MmuUpdate.at(hv.scratch),
+  open: (hv) => hv.mmuRequest,
   becomes,
   mfn: (request) => pteMfn(request.val_lo, request.val_hi),
   perform: update,

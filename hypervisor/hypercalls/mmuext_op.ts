@@ -68,7 +68,7 @@ type Op = Of<typeof MmuextOp>;
 const OPERATIONS: Kind<Op> = {
   size: MmuextOp.size,
   costNs: OPERATION_NS,
-  open: (hv) => MmuextOp.at(hv.scratch),
+  open: (hv) => hv.mmuextRequest,
   becomes: (_hv, op) => LEVELS[op.cmd] ?? 0,
   mfn: (op) => op.arg1_mfn_num,
   perform: operation,

@@ -16,6 +16,7 @@ const NO_CALL = 0x7fffffff;
 /** (list, number of entries) */
 export const multicall: Handler = (hv, vcpu, a) => {
   const dispatcher = hv.dispatcher;
+  const words = hv.scratchWords.u32;
   if (dispatcher.inMulticall) return -XEN_EINVAL; // Not inside itself.
   let count = a.u32(1);
   let va = a.va(0);
@@ -27,23 +28,23 @@ export const multicall: Handler = (hv, vcpu, a) => {
       a.setNum(1, count);
       return CONTINUE;
     }
-    if (!hv.access.read(vcpu, va, hv.scratchBytes, 0, SIZE)) return -XEN_EFAULT;
-    const nr = hv.scratch.getUint32(4, true) === 0 ? hv.scratch.getUint32(0, true) : NO_CALL;
-    dispatcher.inner.loadView(hv.scratch, ARGS);
+    if (!hv.access.readWords(vcpu, va, hv.scratchWords, SIZE / 4)) return -XEN_EFAULT;
+    const nr = words[1] === 0 ? words[0] : NO_CALL;
+    dispatcher.inner.loadWords(words, ARGS / 4);
     dispatcher.inMulticall = true;
     const result = dispatcher.callInner(vcpu, nr);
     dispatcher.inMulticall = false;
     if (nr === __HYPERVISOR_iret) return NO_RESULT;
     if (result === CONTINUE) {
-      dispatcher.inner.storeView(hv.scratch, 0);
-      if (!hv.access.write(vcpu, (va + ARGS) as Va, hv.scratchBytes, 0, 48)) return -XEN_EFAULT;
+      dispatcher.inner.storeWords(words, 0);
+      if (!hv.access.writeWords(vcpu, (va + ARGS) as Va, hv.scratchWords, 12)) return -XEN_EFAULT;
       a.setVa(0, va);
       a.setNum(1, count);
       return CONTINUE;
     }
-    hv.scratch.setUint32(0, result >>> 0, true);
-    hv.scratch.setUint32(4, Math.floor(result / 4294967296) >>> 0, true);
-    if (!hv.access.write(vcpu, (va + RESULT) as Va, hv.scratchBytes, 0, 8)) return -XEN_EFAULT;
+    words[0] = result;
+    words[1] = Math.floor(result / 4294967296);
+    if (!hv.access.writeWords(vcpu, (va + RESULT) as Va, hv.scratchWords, 2)) return -XEN_EFAULT;
     va = (va + SIZE) as Va;
     count--;
     if (hv.domainGone(vcpu)) return NO_RESULT;

@@ -17,11 +17,11 @@ import { Access, PageWalker } from "../../../hypervisor/machine/walk.ts";
 import { type CachedTranslation, Checker } from "../../../hypervisor/memory/checker.ts";
 import { DomainMemory } from "../../../hypervisor/memory/domain_memory.ts";
 import { FrameTable, PageType } from "../../../hypervisor/memory/frame_table.ts";
-import { GuestAccess } from "../../../hypervisor/memory/guest_access.ts";
+import { GuestAccess, makeWords } from "../../../hypervisor/memory/guest_access.ts";
 import { MachineToPhys } from "../../../hypervisor/memory/m2p.ts";
 import { MemoryManagement } from "../../../hypervisor/memory/mmu.ts";
 import { Vcpu } from "../../../hypervisor/vcpu.ts";
-import { DOMID_SELF } from "../../../shared/abi/xen.ts";
+import { DOMID_SELF, MmuextOp, MmuUpdate } from "../../../shared/abi/xen.ts";
 import type { DomId, Mfn, Va } from "../../../shared/brand.ts";
 
 export const P = 1;
@@ -127,7 +127,8 @@ export class Fixture {
     this.mm = new MemoryManagement(this.memory, this.frames, this.tlb, this.stepper);
     this.access = new GuestAccess(this.memory, this.walker, this.tlb);
     this.grants = new Grants(this.memory, this.tlb, this.mm, (id) => this.domains.get(id as DomId));
-    const scratchBytes = new Uint8Array(65536);
+    const scratchWords = makeWords(16384);
+    const scratch = new DataView(scratchWords.u8.buffer);
     this.hv = {
       memory: this.memory,
       walker: this.walker,
@@ -137,8 +138,11 @@ export class Fixture {
       access: this.access,
       grants: this.grants,
       domains: this.domains,
-      scratchBytes,
-      scratch: new DataView(scratchBytes.buffer),
+      scratchWords,
+      scratchBytes: scratchWords.u8,
+      scratch,
+      mmuRequest: MmuUpdate.at(scratch),
+      mmuextRequest: MmuextOp.at(scratch),
       find: (id: number) => this.domains.get(id as DomId),
       charge: () => {},
       preemptCheck: () => this.preempt,
