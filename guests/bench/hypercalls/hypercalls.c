@@ -12,7 +12,7 @@
 
 #define SAMPLES 25
 #define SAMPLE_NS 1000000ul
-#define WARM_UP_NS 60000000ul
+#define WARM_UP_NS 300000000ul
 #define BATCH 64
 #define CALLS 32
 #define MSR_EFER 0xc0000080
