@@ -1,5 +1,5 @@
 // table
-// The forms of SSE, SSE2 and x87 that vectors are made for. Called by generate.ts. Leaves out MMX, the approximations
+// The forms of SSE, SSE2, MMX and x87 that vectors are made for. Called by generate.ts. Leaves out the approximations
 // (rcpps, rsqrtps: every maker's own), the x87's transcendental functions, and what saves the whole state.
 
 import { Place, type Random, type State } from "../../tests/vectors/format.ts";
@@ -157,6 +157,50 @@ add("cvtpd2dq", 0xe6, 16, { ...A, ...PF2, ...doubles });
 add("ldmxcsr", 0xae, 4, { modrm: 2, rm: "memory", state: "c" });
 add("stmxcsr", 0xae, 4, { modrm: 3, rm: "memory", state: "m" });
 
+// MMX: the same opcodes without a prefix, on registers that are the x87's.
+function mmx(name: string, opcode: number, bytes: number, more: More = {}): void {
+  add(name, opcode, bytes, { family: "mmx", state: "x", ...more });
+}
+for (const [code, one] of Object.entries(packed)) {
+  const opcode = Number(code);
+  if (opcode === 0x6c || opcode === 0x6d) continue;
+  const fix: More = /^ps(rl|ra|ll)/.test(one) ? { fix: mmxCounts } : {};
+  mmx(`${one} mm, mm/m`, opcode, opcode <= 0x62 ? 4 : 8, fix);
+}
+function mmxCounts(state: State, random: Random): void {
+  const view = new DataView(state.fx.buffer);
+  for (let r = 0; r < 8; r += 2) view.setBigUint64(32 + r * 16, BigInt(random.below(70)), true);
+  const data = new DataView(state.data.buffer);
+  for (let at = 0; at < 256; at += 16)
+    data.setBigUint64(Place.middle - Place.data + at, BigInt(random.below(70)), true);
+}
+for (const [opcode, digits] of [[0x71, [2, 4, 6]] as const, [0x72, [2, 4, 6]] as const, [0x73, [2, 6]] as const]) {
+  for (const digit of digits) {
+    mmx(`mmx shift ${opcode.toString(16)}/${digit}`, opcode, 8, { modrm: digit, rm: "register", imm: 1 });
+  }
+}
+mmx("movd mm, r/m", 0x6e, 4);
+mmx("movq mm, r/m", 0x6e, 8, { sizes: [64] });
+mmx("movd r/m, mm", 0x7e, 4);
+mmx("movq r/m, mm", 0x7e, 8, { sizes: [64] });
+mmx("movq mm, mm/m", 0x6f, 8);
+mmx("movq mm/m, mm", 0x7f, 8);
+mmx("movntq m, mm", 0xe7, 8, { rm: "memory" });
+mmx("movq2dq", 0xd6, 8, { ...PF3, rm: "register" });
+mmx("movdq2q", 0xd6, 8, { ...PF2, rm: "register" });
+mmx("pmovmskb r, mm", 0xd7, 8, { rm: "register" });
+mmx("pinsrw mm, r/m, imm", 0xc4, 2, { imm: 1 });
+mmx("pextrw r, mm, imm", 0xc5, 8, { rm: "register", imm: 1 });
+mmx("pshufw", 0x70, 8, { imm: 1 });
+mmx("maskmovq", 0xf7, 8, { rm: "register", pointers: [7] });
+mmx("cvtpi2ps", 0x2a, 8);
+mmx("cvtpi2pd", 0x2a, 8, P66);
+mmx("cvttps2pi", 0x2c, 8);
+mmx("cvttpd2pi", 0x2c, 16, { ...P66, ...A });
+mmx("cvtps2pi", 0x2d, 8);
+mmx("cvtpd2pi", 0x2d, 16, { ...P66, ...A });
+forms.push({ family: "mmx", name: "emms", map: 1, opcode: 0x77, sizes: [32], fx: true, state: "x" });
+
 // x87.
 function fpu(one: string, opcode: number, digit: number, bytes: number, more: More = {}): void {
   const form = { family: "x87", map: 0, opcode, sizes: [32], modrm: digit, fx: true, state: "x" } as const;
@@ -187,9 +231,25 @@ fpu("fistp m64", 0xdf, 7, 8);
 fpu("fisttp m64", 0xdd, 1, 8);
 fpu("fld m80", 0xdb, 5, 10);
 fpu("fstp m80", 0xdb, 7, 10);
+fpu("fbld", 0xdf, 4, 10, { family: "x87_functions", fix: decimals });
+fpu("fbstp", 0xdf, 6, 10, { family: "x87_functions", fix: decimalRange });
 fpu("fldcw", 0xd9, 5, 2, { state: "c" });
 fpu("fnstcw", 0xd9, 7, 2);
 fpu("fnstsw m", 0xdd, 7, 2);
+/** Packed decimal numbers all over the data. */
+function decimals(state: State, random: Random): void {
+  for (let at = 0; at < 256; at++) {
+    state.data[Place.middle - Place.data + at] = random.below(10) | (random.below(10) << 4);
+  }
+}
+/** Stack registers within what 18 digits hold, mostly. */
+function decimalRange(state: State, random: Random): void {
+  const view = new DataView(state.fx.buffer);
+  for (let r = 0; r < 8; r++) {
+    if (random.below(6) > 0)
+      view.setUint16(32 + r * 16 + 8, (random.below(2) << 15) | (0x3ffc + random.below(66)), true);
+  }
+}
 /** Register forms by their second byte; the ones left out are undefined or transcendental. */
 const registers: [string, number, number, number][] = [
   ["f.. st, st(i)", 0xd8, 0xc0, 0xff],
@@ -226,6 +286,20 @@ for (const [one, opcode, from, to] of registers) {
     const form = { family: "x87", map: 0, sizes: [32], fx: true, state: "x" } as const;
     forms.push({ ...form, name: `${one} ${opcode.toString(16)} ${second.toString(16)}`, opcode, second });
   }
+}
+// Transcendental functions, of which only the special cases are compared bit by bit: see scripts/vectors.ts.
+for (const [one, second] of [
+  ["f2xm1", 0xf0],
+  ["fyl2x", 0xf1],
+  ["fptan", 0xf2],
+  ["fpatan", 0xf3],
+  ["fyl2xp1", 0xf9],
+  ["fsincos", 0xfb],
+  ["fsin", 0xfe],
+  ["fcos", 0xff],
+] as const) {
+  const form = { family: "x87_functions", map: 0, sizes: [32], fx: true, state: "x" } as const;
+  forms.push({ ...form, name: one, opcode: 0xd9, second });
 }
 forms.push({ family: "x87", name: "fwait", map: 0, opcode: 0x9b, sizes: [32], fx: true, state: "x" });
 

@@ -192,6 +192,43 @@ function farJump(bytes: number): (c: HostContext) => number {
   };
 }
 
+/** The address to return to is in BRANCH. */
+function farCall(bytes: number): (c: HostContext) => number {
+  return (c) => {
+    const pointer = stackBytes.subarray(0, bytes + 2);
+    if (!c.port.readBytes(c.lo(Slot.TEMP), c.hi(Slot.TEMP), pointer)) return Next.EXIT;
+    const [ip, ipHi] = stackItem(0, bytes);
+    const cs = stackView.getUint16(bytes, true);
+    const bad = checkCode(c, cs, true);
+    if (bad) return bad - 1;
+    if (!canonicalHalves(ipHi)) return c.fault(GP, 0);
+    const frame = stackBytes.subarray(0, 2 * bytes).fill(0);
+    stackView.setUint32(0, c.lo(Slot.BRANCH), true);
+    if (bytes === 8) stackView.setUint32(4, c.hi(Slot.BRANCH), true);
+    stackView.setUint32(bytes, c.cpu.selector(Seg.CS), true);
+    const at = c.lo(Reg.RSP) - 2 * bytes;
+    if (!c.port.writeBytes(at >>> 0, (c.hi(Reg.RSP) - (at < 0 ? 1 : 0)) >>> 0, frame)) return Next.EXIT;
+    addToRsp(c, -2 * bytes);
+    c.cpu.setSelector(Seg.CS, cs | 3);
+    return c.jump(ip, ipHi);
+  };
+}
+
+/** lss, lfs, lgs: an offset into a general register, and the selector behind it. */
+function loadPointer(segment: number, bytes: number): (c: HostContext, uop: number) => number {
+  return (c, uop) => {
+    const pointer = new Uint8Array(bytes + 2);
+    if (!c.port.readBytes(c.lo(Slot.TEMP), c.hi(Slot.TEMP), pointer)) return Next.EXIT;
+    const view = new DataView(pointer.buffer);
+    const next = loadSegment(c, segment, view.getUint16(bytes, true));
+    if (next !== Next.NEXT) return next;
+    const register = c.register(uop, Uop.dst);
+    if (bytes === 2) c.set(register, (c.lo(register) & 0xffff0000) | view.getUint16(0, true), c.hi(register));
+    else c.set(register, view.getUint32(0, true), bytes === 8 ? view.getUint32(4, true) : 0);
+    return Next.NEXT;
+  };
+}
+
 function addToRsp(c: HostContext, bytes: number): void {
   const sum = c.lo(Reg.RSP) + bytes;
   const carry = sum > 0xffffffff ? 1 : sum < 0 ? -1 : 0;
@@ -265,6 +302,10 @@ for (const bytes of [2, 4, 8]) {
   registerHost(`iret${bytes * 8}`, iret(bytes));
   registerHost(`farReturn${bytes * 8}`, farReturn(bytes));
   registerHost(`farJump${bytes * 8}`, farJump(bytes));
+  registerHost(`farCall${bytes * 8}`, farCall(bytes));
+  registerHost(`lss${bytes * 8}`, loadPointer(Seg.SS, bytes));
+  registerHost(`lfs${bytes * 8}`, loadPointer(Seg.FS, bytes));
+  registerHost(`lgs${bytes * 8}`, loadPointer(Seg.GS, bytes));
   registerHost(`pushFs${bytes * 8}`, push(Seg.FS, bytes));
   registerHost(`pushGs${bytes * 8}`, push(Seg.GS, bytes));
   registerHost(`popFs${bytes * 8}`, pop(Seg.FS, bytes));

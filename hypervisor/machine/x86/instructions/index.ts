@@ -7,6 +7,7 @@ import { alu } from "./alu.ts";
 import { atomic } from "./atomic.ts";
 import { bits } from "./bits.ts";
 import { control } from "./control.ts";
+import { mmxInstructions } from "./mmx.ts";
 import { move } from "./move.ts";
 import { muldiv } from "./muldiv.ts";
 import { segment } from "./segment.ts";
@@ -16,6 +17,7 @@ import { sseFloat } from "./sse_float.ts";
 import { string } from "./string.ts";
 import { system } from "./system.ts";
 import { fpu } from "./x87.ts";
+import { fpuFunctions } from "./x87_functions.ts";
 import { fpuState } from "./x87_state.ts";
 
 export const instructions: readonly Description[] = [
@@ -30,8 +32,10 @@ export const instructions: readonly Description[] = [
   ...segment,
   ...system,
   ...sse,
+  ...mmxInstructions,
   ...sseFloat,
   ...fpu,
+  ...fpuFunctions,
   ...fpuState,
 ];
 

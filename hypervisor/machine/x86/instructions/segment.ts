@@ -1,7 +1,6 @@
 // Segment registers, their bases, far returns and iretq, and the time stamp counter. Descriptor tables are the guest's own, so these
 // read them as the processor would: the work is done in TypeScript, in segments.ts. Intel SDM volume 2 and volume 3, 5.
 
-import { Reg } from "../../cpu_state.ts";
 import { type Description, instruction } from "../describe.ts";
 import { Slot } from "../layout.ts";
 
@@ -26,6 +25,23 @@ export const segment: readonly Description[] = [
     b.setSlot(Slot.TEMP, pointer.address());
     b.host(`farJump${pointer.size}`);
   }),
+  instruction("callf", ["ff/3 Mv"], { stack: true, flow: "stop" }, (b, pointer) => {
+    b.setSlot(Slot.TEMP, pointer.address());
+    b.setSlot(Slot.BRANCH, b.nextRip());
+    b.host(`farCall${pointer.size}`);
+  }),
+  ...(
+    [
+      ["lss", "b2"],
+      ["lfs", "b4"],
+      ["lgs", "b5"],
+    ] as const
+  ).map(([name, opcode]) =>
+    instruction(name, [`0f${opcode} Gv,Mv`], {}, (b, _dst, pointer) => {
+      b.setSlot(Slot.TEMP, pointer.address());
+      b.host(`${name}${pointer.size}`);
+    }),
+  ),
   instruction("lar", ["0f02 Gv,Ew"], {}, (b, _dst, selector) => {
     b.setSlot(Slot.TEMP, b.zext(b.let(selector.read())));
     b.host("lar");
@@ -59,10 +75,4 @@ export const segment: readonly Description[] = [
   ),
   instruction("rdtsc", ["0f31"], {}, (b) => b.host("rdtsc")),
   instruction("rdtscp", ["0f01!f9"], {}, (b) => b.host("rdtscp")),
-  instruction("xgetbv", ["0f01!d0"], {}, (b) => {
-    // XCR0: x87 and SSE state, the only ones here. Any other register is refused.
-    b.if(b.reg(Reg.RCX, 32), () => b.fault(13));
-    b.setReg(Reg.RAX, 32, b.i32(3));
-    b.setReg(Reg.RDX, 32, b.i32(0));
-  }),
 ];

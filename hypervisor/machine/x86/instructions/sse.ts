@@ -1,6 +1,6 @@
 // SSE and SSE2 on XMM registers, but for arithmetic on floating-point numbers (sse_float.ts): moves, logic, packed
 // integers, shuffles. Intel SDM volume 2. Numbers of WebAssembly's vector operations: the SIMD proposal's opcode table.
-// Left out: the MMX forms, which raise #UD.
+// The forms on MMX registers are in mmx.ts.
 
 import { Reg } from "../../cpu_state.ts";
 import type { Builder, Operand, Val } from "../builder.ts";
@@ -35,7 +35,7 @@ function packed(name: string, form: string, compute: (b: Builder, x: Vector, y: 
 }
 
 /** Packed operations that WebAssembly has: name, opcode behind 66 0f, number, and whether operands change places. */
-const SIMD_OPS: readonly (readonly [string, string, number])[] = [
+export const SIMD_OPS: readonly (readonly [string, string, number])[] = [
   ["packsswb", "63", 101],
   ["pcmpgtb", "64", 39],
   ["pcmpgtw", "65", 49],
@@ -73,7 +73,7 @@ const SIMD_OPS: readonly (readonly [string, string, number])[] = [
   ["paddw", "fd", 142],
   ["paddd", "fe", 174],
 ];
-const ANDNOT = 79;
+export const ANDNOT = 79;
 
 /** Bytes of a shuffle that interleaves elements of `width` bytes from the low or the high halves. */
 function interleaved(width: number, high: boolean): number[] {
@@ -99,13 +99,13 @@ const UNPACK: readonly (readonly [string, string, number, boolean])[] = [
 ];
 
 /** High 16 bits of eight products: i32x4.extmul_low and _high, then the upper words of both. */
-function highProducts(low: number, high: number): (b: Builder, x: Vector, y: Vector) => Vector {
+export function highProducts(low: number, high: number): (b: Builder, x: Vector, y: Vector) => Vector {
   const upper = [2, 3, 6, 7, 10, 11, 14, 15];
   return (_b, x, y) => shuffle(simd(low, x, y), simd(high, x, y), [...upper, ...upper.map((byte) => byte + 16)]);
 }
 
 /** Sums of absolute differences of eight bytes each. */
-function sad(b: Builder, x: Vector, y: Vector): Vector {
+export function sad(b: Builder, x: Vector, y: Vector): Vector {
   const differences = simd(80, simd(115, x, y), simd(115, y, x));
   // i16x8 and i32x4 sums of neighbours; then the two words of each half.
   const words = simd(127, simd(125, differences));
@@ -114,7 +114,7 @@ function sad(b: Builder, x: Vector, y: Vector): Vector {
 }
 
 /** Shifts of lanes: left, right, arithmetic right; WebAssembly takes counts modulo the lane, x86 doesn't. */
-const LANE_SHIFTS = {
+export const LANE_SHIFTS = {
   16: { ll: 139, ra: 140, rl: 141 },
   32: { ll: 171, ra: 172, rl: 173 },
   64: { ll: 203, ra: 204, rl: 205 },

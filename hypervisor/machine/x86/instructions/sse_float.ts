@@ -1,7 +1,7 @@
 // SSE and SSE2 on floating-point numbers: arithmetic, comparisons, conversions, MXCSR. Intel SDM volume 2 and volume 1,
 // chapter 11. The operand is found by emitted code, the rest is TypeScript (float/sse.ts): exact results and flags under
-// every rounding mode. Left out: rcpps, rsqrtps and their scalar forms, whose results are each maker's own; conversions
-// from and to MMX registers.
+// every rounding mode. The approximations (rcpps, rsqrtps), whose results are each maker's own within 1.5 * 2^-12, are exact
+// and rounded to nearest here.
 
 import { CpuLayout } from "../../cpu_state.ts";
 import type { Builder, Operand } from "../builder.ts";
@@ -12,6 +12,7 @@ import { SseUnit } from "../float/sse.ts";
 import { SseFast } from "../float/sse_fast.ts";
 import { type HostContext, registerHost } from "../host.ts";
 import { Next, Slot, Uop } from "../layout.ts";
+import { enterMmx, mmx, mmxSource } from "./mmx.ts";
 import { MXCSR, source, XMM } from "./xmm.ts";
 
 const SIMD_EXCEPTION = 19;
@@ -203,6 +204,74 @@ function fromRegister(name: string, prefix: string, format: Format): Description
   });
 }
 
+/** Conversions between two numbers in XMM and two 32-bit integers in an MMX register, or memory instead of the source. */
+function convertsMmx(
+  name: string,
+  form: string,
+  bytes: number,
+  toMmx: boolean,
+  lane: (unit: SseUnit, from: number) => bigint,
+): Description {
+  const wide = form.startsWith("66");
+  const format = toMmx || !wide ? F32 : F64;
+  host(name, ({ c, unit, uop, to, from }) => {
+    const step = toMmx && wide ? 8 : 4;
+    const results = [lane(unit, from), lane(unit, from + step)];
+    const image = c.cpu.address + CpuLayout.fxsave + MMX;
+    const at = toMmx ? image + (c.memory.u8[uop + Uop.dst] & 56) * 2 : to;
+    return () => {
+      for (const [i, bits] of results.entries()) unit.put(at + i * (format === F32 ? 4 : 8), format, bits);
+      if (toMmx) c.memory.u16[(at + 8) >>> 1] = 0xffff;
+    };
+  });
+  return instruction(name, [`${form} Gq,Eq`], {}, (b, _dst, src) => {
+    const fx = mmx(b);
+    // Registers change places with TOP: their addresses are taken afterwards.
+    const memory = src.kind === "mem" ? source(b, fx, src, bytes, bytes === 16) : undefined;
+    if (toMmx || !memory) enterMmx(b, fx);
+    const from = memory ?? (toMmx ? source(b, fx, src, bytes) : mmxSource(b, fx, src));
+    b.setSlot(Slot.TEMP, b.zext(from));
+    b.host(name);
+  });
+}
+/** Offset of the MMX registers in the image. */
+const MMX = 32;
+
+const cell = new DataView(new ArrayBuffer(4));
+function float32(bits: number): number {
+  cell.setUint32(0, bits);
+  return cell.getFloat32(0);
+}
+function float32Bits(value: number): number {
+  cell.setFloat32(0, value);
+  return cell.getUint32(0);
+}
+
+/** 1/x or 1/sqrt(x): no exceptions, denormal operands are zeroes and denormal results become zeroes, as in hardware. */
+function approximation(root: boolean, bits: number): number {
+  const sign = (bits & 0x80000000) >>> 0;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return (bits | 0x400000) >>> 0;
+  if (magnitude < 0x800000) return (sign | 0x7f800000) >>> 0;
+  if (root && sign) return 0xffc00000;
+  const x = float32(bits);
+  const result = float32Bits(root ? 1 / Math.sqrt(x) : 1 / x);
+  return (result & 0x7fffffff) < 0x800000 ? sign : result;
+}
+
+function approximates(name: string, opcode: string, root: boolean): Description[] {
+  return [["ps", "np", 4] as const, ["ss", "f3", 1] as const].map(([suffix, prefix, count]) => {
+    host(name + suffix, ({ c, to, from }) => {
+      const { view } = c.memory;
+      const results = Array.from({ length: count }, (_, i) => approximation(root, view.getUint32(from + i * 4, true)));
+      return () => {
+        for (const [i, bits] of results.entries()) view.setUint32(to + i * 4, bits, true);
+      };
+    });
+    return described(name + suffix, `${prefix}:0f${opcode} Gq,Eq`, count * 4);
+  });
+}
+
 const integer32 = (view: DataView, at: number) => BigInt(view.getInt32(at, true));
 
 function loadMxcsr(b: Builder, src: Operand): void {
@@ -259,6 +328,14 @@ export const sseFloat: readonly Description[] = [
   converts("cvttps2dq", "f3:0f5b", 16, 4, [4, 4], (unit, from) => unit.integer(F32, from, 32, true)),
   converts("cvtpd2dq", "f2:0fe6", 16, 2, [8, 4], (unit, from) => unit.integer(F64, from, 32, false)),
   converts("cvttpd2dq", "66:0fe6", 16, 2, [8, 4], (unit, from) => unit.integer(F64, from, 32, true)),
+  convertsMmx("cvtpi2ps", "np:0f2a", 8, false, (unit, from) => unit.fromInteger(integer32(unit.view, from), F32)),
+  convertsMmx("cvtpi2pd", "66:0f2a", 8, false, (unit, from) => unit.fromInteger(integer32(unit.view, from), F64)),
+  convertsMmx("cvttps2pi", "np:0f2c", 8, true, (unit, from) => unit.integer(F32, from, 32, true)),
+  convertsMmx("cvttpd2pi", "66:0f2c", 16, true, (unit, from) => unit.integer(F64, from, 32, true)),
+  convertsMmx("cvtps2pi", "np:0f2d", 8, true, (unit, from) => unit.integer(F32, from, 32, false)),
+  convertsMmx("cvtpd2pi", "66:0f2d", 16, true, (unit, from) => unit.integer(F64, from, 32, false)),
+  ...approximates("rcp", "53", false),
+  ...approximates("rsqrt", "52", true),
   instruction("ldmxcsr", ["np:0fae/2 Md"], {}, loadMxcsr),
   instruction("stmxcsr", ["np:0fae/3 Md"], {}, (b, dst) => {
     const fx = b.fxsave();

@@ -1,6 +1,5 @@
-// The x87 instructions, but for the transcendental ones (f2xm1, fyl2x, fptan, fpatan, fsin and their like raise #UD: a C
-// library's double-precision functions don't use them). Intel SDM volume 2. Each is a host function on float/x87.ts; the
-// state that fxsave, fnstenv and fnsave store is in x87_state.ts.
+// The x87 instructions. Intel SDM volume 2. Each is a host function on float/x87.ts; the transcendental ones and packed
+// decimals are in x87_functions.ts, the state that fxsave, fnstenv and fnsave store is in x87_state.ts.
 
 import { CpuLayout } from "../../cpu_state.ts";
 import type { Builder, Operand } from "../builder.ts";
@@ -96,7 +95,7 @@ const qword: Source = ({ read }) => {
   return view && fromInteger(view.getBigInt64(0, true));
 };
 
-const nan = (unit: X87Unit): bigint => pack(indefinite(), F80, 0, unit);
+export const nan = (unit: X87Unit): bigint => pack(indefinite(), F80, 0, unit);
 
 /** ST(to) := ST(to) op other, or other op ST(to) when reversed; `register`: other is ST(register). */
 function combine(
@@ -210,7 +209,7 @@ function store(name: string, form: string, format: Format, pops: boolean): Descr
 }
 
 /** Stores a result unless an exception forbids it; a fault of the store leaves everything as it was. */
-function put({ unit, read, write }: X87Work, bits: bigint, bytes: number, pops: boolean): boolean {
+export function put({ unit, read, write }: X87Work, bits: bigint, bytes: number, pops: boolean): boolean {
   const { status } = unit;
   const allowed = unit.settle(true);
   const out = new Uint8Array(10);

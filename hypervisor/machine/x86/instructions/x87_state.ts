@@ -168,8 +168,9 @@ export const fpuState: readonly Description[] = [
     }
     unit.tags = tags;
   }),
-  // MMX isn't there, but code that might have used it ends by this.
+  // The end of MMX code: the registers, which are all taken since, become an empty stack.
   x87("emms", ["np:0f77"], ({ unit }) => {
+    while (unit.top !== 0) unit.rotate(1);
     unit.tags = 0;
   }),
 ];

@@ -10,8 +10,8 @@ import { judge, Verdict } from "../../../../scripts/coverage/oracle.ts";
 import { cases } from "../../../../scripts/vectors/generate.ts";
 import { Random, toHex } from "../../../vectors/format.ts";
 
-/** No compiler makes these, and they raise #UD: far calls, loads of far pointers, mov cr and dr with a memory ModRM. */
-const UNSUPPORTED = /^(Call_m16|Lfs|Lgs|Lss|Mov_(r64_)?[cd]r)/;
+/** No compiler makes these, and they raise #UD: mov cr and dr with a memory ModRM. */
+const UNSUPPORTED = /^Mov_(r64_)?[cd]r/;
 /** We decode these with numbers of registers that don't exist, and raise #UD when they run. */
 const CHECKED_LATER = new Set(["movts", "movfs", "privileged"]);
 

@@ -90,6 +90,8 @@ describe("the hypervisor's TS bit", () => {
     ["fxsave", "480fae07"],
     ["ldmxcsr", "0fae17"],
     ["fwait", "9b"],
+    ["MMX", "0f6fc1"],
+    ["a conversion from MMX", "0f2ac1"],
   ])("makes %s raise #NM, changing nothing", (_, code) => {
     m.cpu.setField(CpuLayout.ts, 1);
     const before = m.memory.u8.slice(image.byteOffset, image.byteOffset + 512);
@@ -114,6 +116,57 @@ describe("an unmasked x87 exception", () => {
   });
 });
 
+describe("MMX registers", () => {
+  it("are the x87's, whatever TOP is, and emms empties the stack", () => {
+    // fld1; fldpi; movq mm1, mm7; movq [rdi], mm6; fxsave64 [rsi]; emms; fnstsw ax
+    expect(m.run("d9e8 d9eb 0f6fcf 0f7f37 480fae06 0f77 dfe0" + HLT)).toBe(Exit.Privileged);
+    // 1 was loaded first, into physical register 7; pi is in 6.
+    expect(m.read(DATA, 8)).toEqual([0x35, 0xc2, 0x68, 0x21, 0xa2, 0xda, 0x0f, 0xc9]);
+    const saved = m.read(DATA + 1024, 64);
+    expect(saved.slice(2, 5)).toEqual([0, 0, 0xff]);
+    expect(saved.slice(48, 58)).toEqual([0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0xff]);
+    expect(m.get(Reg.RAX) & 0x3800n).toBe(0n);
+    expect(image.getUint8(4)).toBe(0);
+  });
+
+  it("wait for a pending x87 exception, and a fault of memory leaves the stack alone", () => {
+    m.write(DATA, [0x7b, 0x03]);
+    // fldcw (#Z unmasked); fld1; fldz; fdivp; paddb mm0, mm1
+    expect(m.run("d92f d9e8 d9ee def9 0ffcc1" + HLT)).toBe(Exit.Exception);
+    expect(exception()).toEqual({ vector: 16, error: 0 });
+    m.set(Reg.RDI, 0x1000);
+    expect(m.run("dbe3 d9e8 0ffc07" + HLT)).toBe(Exit.Exception);
+    expect(exception()).toEqual({ vector: 14, error: 4 });
+    expect([image.getUint16(2, true), image.getUint8(4)]).toEqual([0x3800, 0x80]);
+  });
+});
+
+describe("reciprocals", () => {
+  it.each([
+    ["rcpps", "0f53c1", (x: number) => 1 / x],
+    ["rsqrtps", "0f52c1", (x: number) => 1 / Math.sqrt(x)],
+  ])("%s is within 1.5 * 2^-12, raising nothing", (_, code, exact) => {
+    const operands = [3, 0.1, 1e-30, 12345.678];
+    for (const [i, x] of operands.entries()) image.setFloat32(176 + i * 4, x, true);
+    expect(m.run(code + HLT)).toBe(Exit.Privileged);
+    for (const [i, x] of operands.entries()) {
+      expect(Math.abs(image.getFloat32(160 + i * 4, true) / exact(Math.fround(x)) - 1)).toBeLessThan(1.5 * 2 ** -12);
+    }
+    expect(image.getUint32(MXCSR, true)).toBe(0x1f80);
+  });
+
+  it("of zeroes, denormals, infinities and NaNs are what hardware gives", () => {
+    const from = [0x80000000, 0x00000001, 0x7f800000, 0x7f800001];
+    for (const [i, bits] of from.entries()) image.setUint32(176 + i * 4, bits, true);
+    const results = () => [0, 4, 8, 12].map((at) => image.getUint32(160 + at, true));
+    m.run("0f53c1" + HLT);
+    expect(results()).toEqual([0xff800000, 0x7f800000, 0, 0x7fc00001]);
+    image.setUint32(176 + 4, 0xbf800000, true);
+    m.run("0f52c1" + HLT);
+    expect(results()).toEqual([0xff800000, 0xffc00000, 0, 0x7fc00001]);
+  });
+});
+
 describe("an unmasked SSE exception", () => {
   it("is #XM at the instruction, with MXCSR telling why and the destination as it was", () => {
     image.setUint32(MXCSR, 0x1d80, true);
@@ -131,8 +184,8 @@ describe("what CPUID doesn't announce", () => {
     ["xsave", "0fae27"],
     ["rdrand", "0fc7f0"],
     ["vmovdqa", "c5f96f07"],
-    ["fsin", "d9fe"],
-    ["movq mm0, [rdi]", "0f6f07"],
+    ["xgetbv", "0f01d0"],
+    ["pshufb on MMX registers", "0f3800c1"],
   ])("%s is #UD, and the log says so", (_, code) => {
     expect(m.run(code + HLT)).toBe(Exit.Exception);
     expect(exception()).toEqual({ vector: 6, error: 0 });

@@ -6,7 +6,20 @@ import { describe, expect, it } from "vitest";
 import { parseVector } from "../../../vectors/format.ts";
 import { VectorMachine } from "../../../vectors/machine.ts";
 
-const families = ["alu", "atomic", "bits", "flow", "move", "muldiv", "shift", "sse", "string", "x87"];
+const families = [
+  "alu",
+  "atomic",
+  "bits",
+  "flow",
+  "mmx",
+  "move",
+  "muldiv",
+  "shift",
+  "sse",
+  "string",
+  "x87",
+  "x87_functions",
+];
 const folder = new URL("../../../vectors/", import.meta.url);
 const machine = new VectorMachine();
 
