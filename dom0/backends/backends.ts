@@ -2,7 +2,7 @@
 // of a domain that dies. Run as a thread of dom0 (kernel.ts); the toolstack adds a device by writing its nodes, then waits
 // here for it to be ready, and takes it away here.
 
-import { type Kernel, type Task, waitAny } from "../../guests/sdk/index.ts";
+import { type Kernel, type Task, WaitQueue } from "../../guests/sdk/index.ts";
 import { XenbusStateClosing, XenbusStateInitialising } from "../../shared/abi/io/xenbus.ts";
 import type { DomId } from "../../shared/brand.ts";
 import type { XsClient } from "../xenstored/index.ts";
@@ -22,6 +22,8 @@ export class Backends {
   readonly #xs: XsClient;
   readonly #backends = new Map<string, Backend>();
   readonly #devices = new Map<string, BackendDevice>();
+  /** Woken when a device has ended and is forgotten. */
+  readonly #gone = new WaitQueue();
 
   /** `xs` is this object's own: its watches are. */
   constructor(kernel: Kernel, xs: XsClient, backends: readonly Backend[]) {
@@ -45,6 +47,11 @@ export class Backends {
   #look(path: string): void {
     const [kind, domid, devid] = path.slice(FOLDER.length + 1).split("/");
     const backend = this.#backends.get(kind);
+    if (devid === undefined && backend !== undefined) {
+      // The watch itself, or a folder: whatever is in it may be older than the watch.
+      for (const name of this.#xs.directory(path) ?? []) this.#look(`${path}/${name}`);
+      return;
+    }
     if (backend === undefined || !/^\d{1,5}$/.test(domid ?? "") || !/^\d{1,10}$/.test(devid ?? "")) return;
     const key = `${kind}/${domid}/${devid}`;
     const known = this.#devices.get(key);
@@ -64,6 +71,7 @@ export class Backends {
       self.#devices.delete(key);
       // Its nodes may have been written anew meanwhile.
       self.#look(`${FOLDER}/${key}/state`);
+      self.#gone.wakeAll();
     })(this);
     this.#kernel.spawn(`end of ${device.thread.name}`, forget);
   }
@@ -71,12 +79,11 @@ export class Backends {
   /** Waits until a device whose nodes were just written is there for its frontend. Throws DeviceError when it can't be. */
   *ready(kind: string, domid: DomId, devid: number): Task {
     const key = `${kind}/${domid}/${devid}`;
-    const started = this.#kernel.systemTimeNs();
-    while (!this.#devices.has(key)) {
-      if (this.#kernel.systemTimeNs() - started > READY_NS) throw new DeviceError(`${key}: no backend serves it`);
-      yield* waitAny([], 1e5);
-    }
-    const device = this.#devices.get(key) as BackendDevice;
+    // The watch's event may not have been taken yet; one of the same number that is about to end is waited for.
+    this.#look(`${FOLDER}/${key}/state`);
+    yield* this.#gone.until(() => this.#devices.get(key)?.ended !== true, READY_NS);
+    const device = this.#devices.get(key);
+    if (device === undefined) throw new DeviceError(`${key}: no backend serves it`);
     yield* device.changed.until(() => device.state !== XenbusStateInitialising || device.ended, READY_NS);
     if (device.failure !== undefined) throw new DeviceError(device.failure);
     if (device.state === XenbusStateInitialising) throw new DeviceError(`${key}: the backend does not answer`);
@@ -85,21 +92,19 @@ export class Backends {
   /** Takes a device away: its frontend is asked and, unless `force`, waited for. False when it doesn't let go. */
   *detach(kind: string, domid: DomId, devid: number, force: boolean): Task<boolean> {
     const device = this.#devices.get(`${kind}/${domid}/${devid}`);
-    if (device === undefined || device.ended) return true;
+    if (device === undefined) return true;
     device.write("online", "0");
     device.write("state", String(XenbusStateClosing));
     if (force) device.leave();
     else device.wake();
-    return yield* device.changed.until(() => device.ended, DETACH_NS);
+    return yield* this.#gone.until(() => this.#devices.get(device.key) !== device, DETACH_NS);
   }
 
   /** Ends all devices of a domain that is about to end, and waits for it as long as is sensible. */
   *closeDomain(domid: DomId): Task {
     const devices = [...this.#devices.values()].filter((device) => device.domid === domid);
     for (const device of devices) device.leave();
-    const until = this.#kernel.systemTimeNs() + DEATH_NS;
-    for (const device of devices)
-      yield* device.changed.until(() => device.ended, Math.max(1, until - this.#kernel.systemTimeNs()));
+    yield* this.#gone.until(() => devices.every((device) => this.#devices.get(device.key) !== device), DEATH_NS);
   }
 
   get kinds(): readonly string[] {

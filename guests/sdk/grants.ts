@@ -1,5 +1,5 @@
 // Grants of a TypeScript kernel (public/grant_table.h, version 1): mapping what another domain granted, and granting own
-// pages through the kernel's grant table, which is set up when first used and has one frame (512 entries).
+// pages through the kernel's grant table, which is set up when first used and has 16 frames (8192 entries).
 // Taking a grant back follows the header's protocol: compare-and-exchange of the flags, which fails while Xen's
 // GTF_reading or GTF_writing is set.
 
@@ -50,14 +50,21 @@ export interface GrantedPages {
   unmap(): void;
 }
 
-const TABLE_FRAMES = 1;
-const ENTRIES = (TABLE_FRAMES * PAGE_SIZE) / 8;
+const TABLE_FRAMES = 16;
+const ENTRIES_PER_FRAME = PAGE_SIZE / 8;
+const ENTRIES = TABLE_FRAMES * ENTRIES_PER_FRAME;
+
+/** A frame of the grant table, and an entry's number in it. */
+interface TableFrame {
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+}
 
 export class Grants {
   readonly #xen: Xen;
   readonly #window: Window;
   readonly #pages: PageAllocator;
-  #table: { u16: Uint16Array; u32: Uint32Array } | undefined = undefined;
+  #frames: readonly TableFrame[] | undefined = undefined;
   readonly #free: number[] = [];
 
   constructor(xen: Xen, window: Window, pages: PageAllocator) {
@@ -168,30 +175,33 @@ export class Grants {
 
   /** Lets `domain` map an own page. Throws RangeError when all entries are in use. */
   grantAccess(domain: DomId, pfn: Pfn, readonly: boolean): GrantRef {
-    const table = this.#setUp();
+    const frames = this.#setUp();
     const ref = this.#free.pop();
     if (ref === undefined) throw new RangeError(`all ${ENTRIES} grant entries are in use`);
-    table.u16[ref * 4 + 1] = domain;
-    Atomics.store(table.u32, ref * 2 + 1, this.#pages.mfn(pfn));
-    Atomics.store(table.u16, ref * 4, GTF_permit_access | (readonly ? GTF_readonly : 0));
+    const { u16, u32 } = frames[Math.floor(ref / ENTRIES_PER_FRAME)];
+    const at = ref % ENTRIES_PER_FRAME;
+    u16[at * 4 + 1] = domain;
+    Atomics.store(u32, at * 2 + 1, this.#pages.mfn(pfn));
+    Atomics.store(u16, at * 4, GTF_permit_access | (readonly ? GTF_readonly : 0));
     return ref as GrantRef;
   }
 
   /** Takes a grant back; false while the other domain still has the page mapped. */
   endAccess(ref: GrantRef): boolean {
-    const table = this.#setUp();
+    const { u16 } = this.#setUp()[Math.floor(ref / ENTRIES_PER_FRAME)];
+    const at = (ref % ENTRIES_PER_FRAME) * 4;
     for (;;) {
-      const flags = Atomics.load(table.u16, ref * 4);
+      const flags = Atomics.load(u16, at);
       if (flags & (GTF_reading | GTF_writing)) return false;
-      if (Atomics.compareExchange(table.u16, ref * 4, flags, 0) === flags) break;
+      if (Atomics.compareExchange(u16, at, flags, 0) === flags) break;
     }
     this.#free.push(ref);
     return true;
   }
 
-  #setUp(): { u16: Uint16Array; u32: Uint32Array } {
-    if (this.#table !== undefined) return this.#table;
-    const frames = this.#xen.arena.use((a) => {
+  #setUp(): readonly TableFrame[] {
+    if (this.#frames !== undefined) return this.#frames;
+    const mfns = this.#xen.arena.use((a) => {
       const list = a.alloc(TABLE_FRAMES * 8);
       const s = a.struct(GnttabSetupTable);
       s.at.dom = DOMID_SELF;
@@ -201,12 +211,15 @@ export class Grants {
       if (s.at.status !== GNTST_okay) throw new GrantError("setting up the grant table", s.at.status);
       return Array.from({ length: TABLE_FRAMES }, (_, i) => list.view.getUint32(i * 8, true) as Mfn);
     });
-    const page = this.#window.map(DOMID_SELF as DomId, frames, true).page(0);
-    this.#table = {
-      u16: new Uint16Array(page.buffer, page.byteOffset, PAGE_SIZE / 2),
-      u32: new Uint32Array(page.buffer, page.byteOffset, PAGE_SIZE / 4),
-    };
+    const table = this.#window.map(DOMID_SELF as DomId, mfns, true);
+    this.#frames = mfns.map((_, i) => {
+      const page = table.page(i);
+      return {
+        u16: new Uint16Array(page.buffer, page.byteOffset, PAGE_SIZE / 2),
+        u32: new Uint32Array(page.buffer, page.byteOffset, PAGE_SIZE / 4),
+      };
+    });
     for (let ref = ENTRIES - 1; ref >= GNTTAB_NR_RESERVED_ENTRIES; ref--) this.#free.push(ref);
-    return this.#table;
+    return this.#frames;
   }
 }

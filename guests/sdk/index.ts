@@ -1,5 +1,6 @@
 // The SDK's public face: what a kernel in TypeScript is written with. See kernel.ts for how one starts.
 export { Arena, type Buffer } from "./arena.ts";
+export { type BlockBuffer, BlockError, BlockFront, type BlockFrontOptions, type FrontStore } from "./block_front.ts";
 export { Clock } from "./clock.ts";
 export { type EventPort, Events } from "./events.ts";
 export { GrantError, type GrantedPages, Grants } from "./grants.ts";
