@@ -9,7 +9,7 @@
 // A neighbour that is slow or away loses frames, as on a wire; it delays nobody.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { chownSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { chownSync, mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -217,6 +217,18 @@ class ListeningStream extends Stream {
   }
 }
 
+/** Undefined while nobody listens there. */
+function connected(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    socket.once("error", () => resolve(undefined));
+    socket.once("connect", () => {
+      socket.removeAllListeners("error");
+      resolve(socket);
+    });
+  });
+}
+
 /** passt as a child, in a folder of its own: it gives up root's rights, and must still be able to write its socket. */
 class PasstStream extends Stream {
   readonly #options: string[];
@@ -269,19 +281,17 @@ class PasstStream extends Stream {
         said.split("\n").findLast((text) => text !== "" && !text.startsWith("Failed to send")) ?? "no reason";
       ended ??= fault("EIO", `passt has ended: ${line}`);
     });
-    for (let waited = 0; !existsSync(path); waited += 10) {
+    // Its socket has a name before anybody listens there.
+    for (let waited = 0; ; waited += 10) {
+      const socket = await connected(path);
+      if (socket !== undefined) {
+        if (this.closed) socket.destroy();
+        else this.use(socket);
+        return;
+      }
       if (ended !== undefined) throw ended;
       if (waited > 5000) throw fault("ETIMEDOUT", "passt does not open its socket");
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    await new Promise<void>((resolve, reject) => {
-      const socket = connect({ path });
-      socket.once("error", reject);
-      socket.once("connect", () => {
-        socket.off("error", reject);
-        this.use(socket);
-        resolve();
-      });
-    });
   }
 }
