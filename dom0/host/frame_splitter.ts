@@ -32,10 +32,16 @@ export class FrameSplitter {
     return all.subarray(0, end);
   }
 
+  /** The length of the first frame, 0 while it isn't known. Pieces stay as they are: they are many when dom0 is slow. */
   #nextLength(): number {
     if (this.size < HEAD) return 0;
-    const all = this.#join();
-    return new DataView(all.buffer, all.byteOffset).getUint32(0);
+    let length = 0;
+    let seen = 0;
+    for (const piece of this.#pieces) {
+      for (let i = 0; i < piece.length && seen < HEAD; i++, seen++) length = length * 256 + piece[i];
+      if (seen === HEAD) break;
+    }
+    return length;
   }
 
   #join(): Uint8Array {

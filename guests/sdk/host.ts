@@ -119,7 +119,13 @@ export class Host {
     const pages = this.buffer(PAGE_SIZE);
     const request = pack({ spec });
     pages.bytes.set(request);
-    const handle = yield* this.transfer(DeviceOp.NetOpen, pages, request.length, { inputBytes: request.length }, (n) => n);
+    const handle = yield* this.transfer(
+      DeviceOp.NetOpen,
+      pages,
+      request.length,
+      { inputBytes: request.length },
+      (n) => n,
+    );
     if (handle < 0) throw new HostError(spec, handle);
     return new HostNet(this, spec, handle);
   }

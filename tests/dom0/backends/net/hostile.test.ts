@@ -1,0 +1,266 @@
+// Frontends that lie: sizes, offsets, grants, chains of slots, indexes, nodes. Wrong packets get error responses and the ring
+// goes on; a ring that can't be right is shut; the neighbours on the bridge never notice.
+import { describe, expect, test } from "vitest";
+import { sleep, type Task } from "../../../../guests/sdk/index.ts";
+import { parseIp } from "../../../../guests/sdk/net/index.ts";
+import {
+  NETIF_RSP_ERROR,
+  NETIF_RSP_NULL,
+  NETIF_RSP_OKAY,
+  NETTXF_extra_info,
+  NETTXF_more_data,
+} from "../../../../shared/abi/io/netif.ts";
+import { type NetRig, SELF, withNet } from "../../../harness/net.ts";
+import { RawFront } from "./raw_front.ts";
+
+const MORE = NETTXF_more_data;
+const FUZZ_RUNS = Number(process.env.XENOLITH_FUZZ_RUNS ?? 500);
+
+function withRaw(body: (rig: NetRig, raw: RawFront) => Task): void {
+  const machine = withNet(function* (rig): Task {
+    yield* rig.attach(0);
+    const raw = new RawFront(rig, 0);
+    yield* body(rig, raw);
+    expect(yield* rig.nics.detach(SELF, 0, true)).toBe(true);
+    expect(rig.networks.pool.used).toBe(0);
+    raw.close(); // No grant is held any more.
+  });
+  expect(machine.log).not.toMatch(/thread |event \d/); // No thread of dom0 has failed.
+}
+
+/** An extra slot. */
+const extra = (type: number, flags = 0): Uint8Array => Uint8Array.from([type, flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+
+describe("a packet that is wrong gets an error response, and the next one goes", () => {
+  const ERROR = NETIF_RSP_ERROR;
+  const cases: [string, (raw: RawFront) => void, number[]][] = [
+    ["a reference that was never granted", (raw) => raw.tx({ gref: 1999 }), [ERROR]],
+    ["a reference beyond the table", (raw) => raw.tx({ gref: 0xffffffff }), [ERROR]],
+    ["a frame past its page's end", (raw) => raw.tx({ offset: 4090, size: 60 }), [ERROR]],
+    ["an offset beyond the page", (raw) => raw.tx({ offset: 65535, size: 60 }), [ERROR]],
+    ["less than a header", (raw) => raw.tx({ size: 13 }), [ERROR]],
+    ["nothing", (raw) => raw.tx({ size: 0 }), [ERROR]],
+    ["more than a page in one slot", (raw) => raw.tx({ size: 65535 }), [ERROR]],
+    [
+      "slots that hold more than the whole",
+      (raw) => {
+        raw.tx({ size: 100, flags: MORE });
+        raw.tx({ size: 200, id: 1 });
+      },
+      [ERROR, ERROR],
+    ],
+    [
+      "an empty slot in a chain",
+      (raw) => {
+        raw.tx({ size: 100, flags: MORE });
+        raw.tx({ size: 0, id: 1 });
+      },
+      [ERROR, ERROR],
+    ],
+    [
+      "a bad reference in the last slot",
+      (raw) => {
+        raw.tx({ size: 100, flags: MORE });
+        raw.tx({ size: 40, gref: 1998 });
+      },
+      [ERROR, ERROR],
+    ],
+    [
+      "nineteen slots",
+      (raw) => {
+        raw.tx({ size: 1900, flags: MORE });
+        for (let i = 1; i < 19; i++) raw.tx({ size: 100, flags: i < 18 ? MORE : 0 });
+      },
+      Array(19).fill(ERROR),
+    ],
+    [
+      "segmentation that was not announced",
+      (raw) => {
+        raw.tx({ flags: NETTXF_extra_info });
+        raw.txRaw(extra(1));
+      },
+      [ERROR, NETIF_RSP_NULL],
+    ],
+  ];
+  test.each(cases)("%s", (_, send, statuses) => {
+    withRaw(function* (_rig, raw): Task {
+      expect(yield* raw.connect()).toBe("4");
+      raw.frame(0);
+      send(raw);
+      raw.tx({ id: 77 });
+      raw.push();
+      yield* sleep(1e6);
+      expect(raw.state).toBe("4");
+      expect(raw.txResponses).toBe(statuses.length + 1);
+      expect(statuses.map((__, i) => raw.txResponse(i).status)).toEqual(statuses);
+      expect(raw.txResponse(statuses.length)).toEqual({ id: 77, status: NETIF_RSP_OKAY });
+    });
+  });
+
+  test("a readonly page can be sent, but not received into", () => {
+    withRaw(function* (rig, raw): Task {
+      const other = yield* rig.station(1);
+      expect(yield* raw.connect()).toBe("4");
+      raw.frame(15);
+      raw.tx({ gref: raw.refs[15] });
+      raw.rx(raw.refs[16], 5);
+      raw.rx(raw.refs[2], 6);
+      raw.push();
+      yield* sleep(1e6);
+      expect(raw.txResponse(0).status).toBe(NETIF_RSP_OKAY);
+      expect(other.front.received).toBe(1);
+      raw.data.bytes.fill(0xcc, 16 * 4096, 17 * 4096);
+      for (let i = 0; i < 2; i++) yield* other.resolve(parseIp("10.0.0.9")); // Broadcast questions.
+      expect(raw.rxResponses).toBe(2);
+      expect(raw.rxResponse(0)).toMatchObject({ id: 5, status: NETIF_RSP_ERROR });
+      expect(raw.rxResponse(1)).toMatchObject({ id: 6, offset: 0, status: 42 });
+      expect(raw.data.bytes.subarray(16 * 4096, 17 * 4096).every((byte) => byte === 0xcc)).toBe(true);
+    });
+  });
+
+  test("eighteen slots make one frame, and arrive as one in slots of a page", () => {
+    withRaw(function* (rig, raw): Task {
+      yield* rig.attach(1);
+      const other = new RawFront(rig, 1);
+      expect([yield* raw.connect(), yield* other.connect()]).toEqual(["4", "4"]);
+      for (let i = 0; i < 5; i++) other.rx(other.refs[i], i);
+      other.push();
+      raw.frame(0, 100, 500);
+      for (let i = 1; i < 18; i++) raw.data.bytes.fill(i, i * 4096, (i + 1) * 4096);
+      raw.tx({ offset: 100, size: 500 + 17 * 900, flags: MORE });
+      for (let i = 1; i < 18; i++) raw.tx({ gref: raw.refs[i], offset: i * 10, size: 900, flags: i < 17 ? MORE : 0 });
+      raw.push();
+      yield* sleep(1e6);
+      expect(raw.txResponses).toBe(18);
+      expect(other.rxResponses).toBe(4);
+      const flags = [0, 1, 2, 3].map((i) => other.rxResponse(i).flags);
+      expect(flags).toEqual([4, 4, 4, 0]);
+      expect([0, 1, 2, 3].map((i) => other.rxResponse(i).status)).toEqual([4096, 4096, 4096, 15800 - 3 * 4096]);
+      const got = other.data.bytes.subarray(0, 15800);
+      expect([...got.subarray(0, 500)]).toEqual([...raw.data.bytes.subarray(100, 600)]);
+      for (let i = 1; i < 18; i++) {
+        const from = 500 + (i - 1) * 900;
+        expect(got.subarray(from, from + 900).every((byte) => byte === i)).toBe(true);
+      }
+      expect(yield* rig.nics.detach(SELF, 1, true)).toBe(true);
+      other.close();
+    });
+  });
+});
+
+describe("a ring that can't be right is shut, and can be begun anew", () => {
+  const cases: [string, (raw: RawFront) => void][] = [
+    ["an index that jumps", (raw) => void (raw.txProd += 257)],
+    ["an index that goes back", (raw) => void (raw.txProd -= 2)],
+    ["an rx index that jumps", (raw) => void (raw.rxProd += 300)],
+    ["a packet without an end", (raw) => raw.tx({ flags: MORE })],
+    ["an extra slot that is missing", (raw) => raw.tx({ flags: NETTXF_extra_info })],
+    [
+      "an extra slot of no type",
+      (raw) => {
+        raw.tx({ flags: NETTXF_extra_info });
+        raw.txRaw(extra(0));
+      },
+    ],
+  ];
+  test.each(cases)("%s", (name, spoil) => {
+    withRaw(function* (rig, raw): Task {
+      expect(yield* raw.connect()).toBe("4");
+      const other = yield* rig.station(1);
+      raw.frame(0);
+      raw.tx({ id: 3 });
+      spoil(raw);
+      raw.push();
+      if (name.includes("rx")) yield* other.resolve(parseIp("10.0.0.9"));
+      yield* sleep(1e6);
+      expect(raw.state).toBe("5");
+      expect(rig.xs.read("/local/domain/0/error/backend/vif/0/0/error")).toBeDefined();
+      yield* raw.restart();
+      expect(yield* raw.connect()).toBe("4");
+      raw.tx({ id: 9 });
+      raw.push();
+      yield* sleep(1e6);
+      expect(raw.txResponse(0)).toEqual({ id: 9, status: NETIF_RSP_OKAY });
+    });
+  });
+
+  test.each([
+    ["tx-ring-ref", "1999"],
+    ["rx-ring-ref", "many"],
+    ["event-channel", "4000"],
+    ["event-channel", "-1"],
+    ["request-rx-copy", "0"],
+  ])("nodes: %s = %s", (name, value) => {
+    withRaw(function* (_rig, raw): Task {
+      expect(yield* raw.connect({ [name]: value })).toBe("5");
+      yield* raw.restart();
+      expect(yield* raw.connect()).toBe("4");
+    });
+  });
+});
+
+/** Numbers that are often at a limit. xorshift32. */
+class Random {
+  #x: number;
+  constructor(seed: number) {
+    this.#x = seed | 0 || 1;
+  }
+  below(limit: number): number {
+    this.#x ^= this.#x << 13;
+    this.#x ^= this.#x >>> 17;
+    this.#x ^= this.#x << 5;
+    return (this.#x >>> 0) % limit;
+  }
+  of<T>(values: readonly T[]): T {
+    return values[this.below(values.length)];
+  }
+}
+
+test(`${FUZZ_RUNS} rounds of random slots, indexes and restarts`, { timeout: 60_000 + FUZZ_RUNS * 20 }, () => {
+  const seed = Number(process.env.XENOLITH_FUZZ_SEED ?? 20261120);
+  withRaw(function* (rig, raw): Task {
+    const random = new Random(seed);
+    const one = yield* rig.station(1);
+    const two = yield* rig.station(2);
+    const socket = one.udp(1000);
+    const sink = two.udp(9);
+    yield* raw.connect();
+    for (let round = 0; round < FUZZ_RUNS; round++) {
+      if (raw.state !== "4") {
+        yield* raw.restart();
+        yield* raw.connect();
+      }
+      const before = raw.txProd;
+      for (let n = random.below(12); n > 0; n--) randomSlot(random, raw);
+      for (let n = random.below(4); n > 0; n--)
+        raw.rx(random.of([...raw.refs, 1999, 0, 0xffffffff]), random.below(65536));
+      if (random.below(40) === 0) raw.txProd = (before + random.of([-1, 257, 0x80000000, 255])) >>> 0;
+      if (random.below(40) === 0) raw.rxProd = (raw.rxProd + random.of([-1, 300, 0x7fffffff])) >>> 0;
+      raw.push();
+      const note = `seed ${seed}, round ${round}`;
+      if (round % 10 === 0) {
+        yield* socket.send(parseIp("10.0.0.3"), 9, new Uint8Array([round & 255]));
+        expect((yield* sink.receive(1e9))?.data[0], note).toBe(round & 255);
+      } else yield* sleep(2e4);
+      if (raw.state === "4") expect(raw.txResponses, note).toBe(raw.txProd >>> 0);
+    }
+  });
+});
+
+function randomSlot(random: Random, raw: RawFront): void {
+  if (random.below(8) === 0) {
+    raw.txRaw(Uint8Array.from({ length: 12 }, () => random.below(256)));
+    return;
+  }
+  const page = random.below(20);
+  const offset = random.of([0, 0, 0, 100, 4000, 4095, 4096, 65535]);
+  const size = random.of([0, 1, 13, 14, 60, 60, 60, 1514, 4096, 5000, 65535]);
+  if (offset + size <= 4096 && size >= 14) raw.frame(page, offset, size);
+  raw.tx({
+    gref: random.of([raw.refs[page], raw.refs[page], raw.refs[page], 1999]),
+    offset,
+    size,
+    id: random.below(65536),
+    flags: random.of([0, 0, 0, 0, 1, 2, 3, MORE, NETTXF_extra_info, 0xffff]),
+  });
+}
