@@ -56,6 +56,7 @@ export function leaveVcpu(hv: Hypervisor, vcpu: Vcpu): void {
 
 /** Fills struct vcpu_runstate_info, as of now, at byte `at` of scratch. */
 export function fillRunstate(hv: Hypervisor, vcpu: Vcpu, at: number): void {
+  hv.scratchBytes.fill(0, at, at + VcpuRunstateInfo.size); // Its padding goes to the guest too.
   const info = VcpuRunstateInfo.at(hv.scratch, at);
   info.state = vcpu.runstate;
   info.state_entry_time_num = vcpu.runstateSince;
