@@ -160,7 +160,12 @@ export class Bvt implements Scheduler {
       if (yielded === undefined) return undefined;
       best = yielded;
       bestEvt = this.#evt(best, now);
-    } else if (yielded !== undefined) nextEvt = Math.min(nextEvt, Math.max(bestEvt, this.#evt(yielded, now)));
+    } else if (yielded !== undefined) {
+      // What it gives away is gone, as with sleeping: else it could save up by yielding, and then shut the others out.
+      const state = this.#state(yielded);
+      state.avt = Math.max(state.avt, this.#state(best).avt);
+      nextEvt = Math.min(nextEvt, Math.max(bestEvt, this.#evt(yielded, now)));
+    }
     const params = this.#params.get(best.domain.id)!;
     this.sliceNs =
       nextEvt === Number.POSITIVE_INFINITY

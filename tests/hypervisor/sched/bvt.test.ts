@@ -103,6 +103,24 @@ describe("BVT", () => {
     expect(bvt.pick(now)).toBe(a); // It may warp again.
   });
 
+  test("one that did nothing but yield can't shut the other out afterwards", () => {
+    const bvt = new Bvt();
+    const [a, b] = [fakeVcpu(bvt, 1, 256), fakeVcpu(bvt, 2, 256)];
+    bvt.wake(a, 0);
+    bvt.wake(b, 0);
+    let now = 0;
+    while (now < 1e9) {
+      const vcpu = bvt.pick(now) as Vcpu;
+      const ns = vcpu === a ? 1000 : bvt.sliceNs;
+      now += ns;
+      bvt.charge(vcpu, ns, now);
+      if (vcpu === a) bvt.yield(a);
+    }
+    const [gotA, gotB] = spin(bvt, [a, b], 1e8);
+    expect(gotA).toBeGreaterThan(0.4e8);
+    expect(gotB).toBeGreaterThan(0.4e8);
+  });
+
   test("one that yields is passed over once, if there is another", () => {
     const bvt = new Bvt();
     const [a, b] = [fakeVcpu(bvt, 1, 256), fakeVcpu(bvt, 2, 1)];
