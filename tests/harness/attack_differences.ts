@@ -15,6 +15,9 @@ export const DIFFERENT: Readonly<Record<string, Readonly<Record<string, string>>
     "writable: rep stos of two entries: faults":
       "a direct store has to stay within one entry; Xen emulates such an instruction one round at a time",
   },
+  code: {
+    "code: executed still: -1": "as in stale: here the translations go when the frame does",
+  },
   counts: {
     "counts: results made up: 0/0 1/1 -1/-1 -22/-22 -4095/-4095 -22/-22 -22/-22 -22/-22 2147483647/2147483647 -22/-22":
       "a made-up result is kept out of the range of the dispatcher's own answers",
@@ -32,8 +35,6 @@ export const DIFFERENT: Readonly<Record<string, Readonly<Record<string, string>>
       "Xen's own continuation of reset has a number (14), which is -EPERM to a guest",
   },
   descriptors: {
-    "descriptors: far call by the gate: vector 6, error 0x0": "far calls are not among the instructions that run here",
-    "descriptors: far call to the hypervisor's code: vector 6, error 0x0": "as above",
     "descriptors: map the LDT writable: 0":
       "a descriptor of an LDT is checked each time it is loaded, so that its page may be written to; Xen makes it a descriptor page",
   },

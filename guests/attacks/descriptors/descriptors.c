@@ -10,7 +10,7 @@ static volatile uint64_t ldt[512] PAGE_ALIGNED;
 static volatile uint64_t plain[512] PAGE_ALIGNED;
 
 static uint64_t vector, error;
-static int length;
+static volatile int length;
 
 static int skip(struct regs *regs) {
   vector = regs->vector, error = regs->error;

@@ -143,7 +143,7 @@ static void by_results(void) {
   show("nothing was written", (long)sum);
 }
 
-static int refused, length;
+static volatile int refused, length;
 
 static int skip(struct regs *regs) {
   refused++;
