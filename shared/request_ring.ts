@@ -38,15 +38,32 @@ class RingPages {
 
   /** Copies the slot of `index` into `into`, as much as that holds. */
   read(index: number, into: Uint8Array): void {
+    if (this.#pages.length === 1) {
+      // Slots are short: byte by byte is quicker than a view of each.
+      const page = this.#pages[0];
+      const start = this.#start(index);
+      for (let i = 0; i < into.length; i++) into[i] = page[start + i];
+      return;
+    }
     this.#parts(index, into.length, (page, offset, at, length) => {
       into.set(page.subarray(offset, offset + length), at);
     });
   }
 
   write(index: number, from: Uint8Array): void {
+    if (this.#pages.length === 1) {
+      const page = this.#pages[0];
+      const start = this.#start(index);
+      for (let i = 0; i < from.length; i++) page[start + i] = from[i];
+      return;
+    }
     this.#parts(index, from.length, (page, offset, at, length) => {
       page.set(from.subarray(at, at + length), offset);
     });
+  }
+
+  #start(index: number): number {
+    return Sring.size + (index & (this.size - 1)) * this.#slotBytes;
   }
 
   #parts(
@@ -54,7 +71,7 @@ class RingPages {
     length: number,
     move: (page: Uint8Array, offset: number, at: number, length: number) => void,
   ): void {
-    const start = Sring.size + (index & (this.size - 1)) * this.#slotBytes;
+    const start = this.#start(index);
     for (let at = 0; at < length; ) {
       const offset = (start + at) % PAGE;
       const n = Math.min(length - at, PAGE - offset);

@@ -131,7 +131,7 @@ function unmapAndReplace(hv: Hypervisor, vcpu: Vcpu): void {
 }
 
 function copy(hv: Hypervisor, vcpu: Vcpu): void {
-  const op = GnttabCopy.at(hv.scratch);
+  const op = hv.grants.copies.argument(hv.scratch);
   op.status = hv.grants.copies.copy(vcpu.domain, op);
 }
 
