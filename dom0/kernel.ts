@@ -40,17 +40,19 @@ function* main(kernel: Kernel, images: ImageStore): Task {
   yield* kernel.host.exit(status);
 }
 
-/** Joins bridges to what the machine's command line names. One that can't be is told, and the rest goes on. */
+/** Captures, and joins bridges to, what the machine's command line names. One that can't be is told, and the rest goes on. */
 function* startUplinks(kernel: Kernel, networks: Networks): Task {
-  const { uplinks = [] } = yield* kernel.host.config();
-  for (const { bridge, spec } of uplinks) {
+  const { uplinks = [], captures = [] } = yield* kernel.host.config();
+  const attempt = function* (what: string, task: Task): Task {
     try {
-      yield* networks.uplink(bridge, spec);
+      yield* task;
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
-      yield* kernel.host.tty.write(`dom0: no uplink for ${bridge}: ${error.message}\n`);
+      yield* kernel.host.tty.write(`dom0: no ${what}: ${error.message}\n`);
     }
-  }
+  };
+  for (const { bridge, file } of captures) yield* attempt(`capture of ${bridge}`, networks.captureBridge(bridge, file));
+  for (const { bridge, spec } of uplinks) yield* attempt(`uplink for ${bridge}`, networks.uplink(bridge, spec));
 }
 
 /**

@@ -168,6 +168,14 @@ export interface HostConfig {
   readonly logs: boolean;
   /** What the machine's bridges are joined to, from its command line. */
   readonly uplinks?: readonly UplinkConfig[];
+  /** Bridges whose traffic is captured. */
+  readonly captures?: readonly CaptureConfig[];
+}
+
+/** A capture of a bridge into a file of the host. */
+export interface CaptureConfig {
+  readonly bridge: string;
+  readonly file: string;
 }
 
 /** An uplink: `spec` is for NetOpen. */

@@ -45,7 +45,7 @@ export async function main(worker: Worker, args: readonly string[], root: string
     // Output written before is on its way; the empty write ends after it.
     process.stdout.write("", () => process.exit(status));
   };
-  const { uplinks } = options;
+  const { uplinks, captures } = options;
   // Sockets and children are loaded only where there is an uplink.
   const net = uplinks.length === 0 ? undefined : new (await import("./net.ts")).NodeNet();
   process.on("exit", () => net?.closeAll());
@@ -53,7 +53,7 @@ export async function main(worker: Worker, args: readonly string[], root: string
     files: new NodeFiles(),
     terminal,
     ...(net && { net }),
-    config: { version, logs: logs !== undefined, uplinks },
+    config: { version, logs: logs !== undefined, uplinks, captures },
     log: logs === undefined ? undefined : (name, bytes) => logs.append(name, bytes),
     exit: (status) => {
       exiting = status;

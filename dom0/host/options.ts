@@ -1,7 +1,7 @@
 // The command line of `npm start`: what may be said, and one clear line for what may not. Used by main.ts; the worker gets
 // the result by message, so it is plain data.
 
-import type { UplinkConfig } from "../../shared/devices.ts";
+import type { CaptureConfig, UplinkConfig } from "../../shared/devices.ts";
 
 export interface HostOptions {
   readonly memoryMiB: number;
@@ -18,6 +18,7 @@ export interface HostOptions {
   readonly logDir: string | undefined;
   readonly guestConsoleIo: boolean;
   readonly uplinks: readonly UplinkConfig[];
+  readonly captures: readonly CaptureConfig[];
 }
 
 export const TRACE_KINDS = ["hypercalls", "traps", "events", "sched"] as const;
@@ -81,6 +82,12 @@ export async function parseOptions(args: readonly string[], version: string): Pr
       nargs: 1,
       describe: "join a bridge to what is outside: bridge=xenbr0,passt or unix:PATH, tcp:HOST:PORT, listen:...",
     })
+    .option("bridge", {
+      type: "string",
+      array: true,
+      nargs: 1,
+      describe: "NAME,pcap=FILE: write what a bridge forwards to a capture",
+    })
     .version(version)
     .alias("h", "help")
     .strict()
@@ -131,6 +138,12 @@ function check(o: Record<string, unknown>): HostOptions | Said {
       );
     uplinks.push({ bridge, spec });
   }
+  const captures: CaptureConfig[] = [];
+  for (const text of (o["bridge"] as string[] | undefined) ?? []) {
+    const [, bridge, file] = /^([A-Za-z0-9_.@-]{1,15}),pcap=(.+)$/.exec(String(text)) ?? [];
+    if (bridge === undefined) return wrong(`--bridge: "${text}" is not of the form NAME,pcap=FILE`);
+    captures.push({ bridge, file });
+  }
   return {
     memoryMiB,
     dom0MemoryMiB,
@@ -143,6 +156,7 @@ function check(o: Record<string, unknown>): HostOptions | Said {
     logDir: path(o["log-dir"]),
     guestConsoleIo: o["guest-console-io"] === true,
     uplinks,
+    captures,
   };
 }
 

@@ -41,6 +41,12 @@ export class Networks {
     new Uplink(this.kernel, `${bridge} ${spec}`, net, this.bridge(bridge), this.pool);
   }
 
+  /** Captures all that a bridge forwards, for ever. Throws HostError. */
+  *captureBridge(bridge: string, path: string): Task {
+    const capture = yield* this.capture(path);
+    this.bridge(bridge).tap = (frame) => capture.add(frame);
+  }
+
   /** Begins a capture into a file of the host. Throws HostError. */
   *capture(path: string): Task<Capture> {
     return yield* Capture.open(this.kernel, path);
