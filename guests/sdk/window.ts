@@ -91,6 +91,8 @@ export class Window {
 
   release(slot: number, count: number): void {
     this.#used.fill(0, slot, slot + count);
+    // The lowest are taken first, so that short-lived mappings share few page tables.
+    if (slot < this.#next) this.#next = slot;
   }
 
   va(slot: number): Va {

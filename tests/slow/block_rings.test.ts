@@ -17,6 +17,7 @@ it.each(SEEDS)(
         yield* rig.attach("disk");
         const hostile = new HostileFront(rig, randomOf(seed));
         yield* hostile.connect();
+        while (hostile.counts.cases < 500) yield* hostile.round();
         const free = rig.kernel.pages.freePages;
         while (hostile.counts.cases < 5000) yield* hostile.round();
         expect(rig.kernel.pages.freePages, `seed ${seed}`).toBe(free);

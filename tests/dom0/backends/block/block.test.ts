@@ -221,4 +221,42 @@ describe("a disk", () => {
       { disk: image(512) },
     );
   });
+
+  test("a domain that ends while the host still reads into its pages: they stay mapped until the host is done, then none is", () => {
+    const held: (() => void)[] = [];
+    let hold = false;
+    withDisk(
+      function* (rig): Task {
+        yield* rig.attach("disk");
+        const front = yield* rig.connect();
+        const buffer = front.buffer(32);
+        hold = true;
+        for (let i = 0; i < 32; i++) rig.kernel.spawn("reader", front.read(i, buffer, i * 4096, 4096));
+        yield* sleep(1e6);
+        expect(held.length).toBe(32);
+        const started = rig.kernel.systemTimeNs();
+        yield* rig.backends.closeDomain(0 as never);
+        // It is waited for as long as is sensible, not for ever.
+        expect(rig.kernel.systemTimeNs() - started).toBeGreaterThan(4e9);
+        expect(rig.backends.count).toBe(1);
+        expect(buffer.refs.filter((ref) => rig.kernel.grants.endAccess(ref))).toEqual([]);
+        expect(rig.back("state")).toBe("4");
+        for (const release of held) release();
+        yield* sleep(1e6);
+        expect(rig.backends.count).toBe(0);
+        expect(rig.back("state")).toBe("6");
+        buffer.free();
+      },
+      { disk: image(512) },
+      ({ host }) => {
+        const read = host.read.bind(host) as (...args: unknown[]) => unknown;
+        const patched: { read: unknown } = host;
+        patched.read = (...args: unknown[]): unknown =>
+          hold && args.length > 1
+            ? // biome-ignore lint/suspicious/noThenProperty: a promise that is kept when the test says so, in the same turn.
+              { then: (ok: (n: unknown) => void) => void held.push(() => ok(read(...args))) }
+            : read(...args);
+      },
+    );
+  });
 });

@@ -1,0 +1,12 @@
+// How `npm run test:slow` runs: the properties of the quick tests at length, one file at a time.
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["tests/slow/**/*.test.ts"],
+    testTimeout: 300_000,
+    maxWorkers: 1,
+    fileParallelism: false,
+    pool: "forks",
+  },
+});
