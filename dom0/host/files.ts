@@ -5,6 +5,7 @@ import { readdir, stat } from "node:fs";
 import { promisify } from "node:util";
 import type { FileInfo, OpenedFile } from "../../shared/devices.ts";
 import type { FileService } from "./devices.ts";
+import { NbdDisk } from "./nbd.ts";
 import type { Bytes, OpenFile } from "./open_file.ts";
 import { RamDisk } from "./ram_disk.ts";
 import { fault, RawFile } from "./raw_file.ts";
@@ -16,13 +17,19 @@ type Dirent = import("node:fs").Dirent;
 /** Open files at once: a bound on what a dom0 that forgets to close can take. */
 const MAX_OPEN = 256;
 
+async function openByPath(path: string, mode: "r" | "r+" | "w"): Promise<OpenFile> {
+  if (path.startsWith("ram:")) return new RamDisk(path);
+  if (/^nbd(\+unix)?:/.test(path)) return await NbdDisk.open(path, mode);
+  return await RawFile.open(path, mode);
+}
+
 export class NodeFiles implements FileService {
   readonly #open = new Map<number, OpenFile>();
   #next = 1;
 
   async open(path: string, mode: "r" | "r+" | "w"): Promise<OpenedFile> {
     if (this.#open.size >= MAX_OPEN) throw fault("EMFILE", "too many open files");
-    const file = path.startsWith("ram:") ? new RamDisk(path) : await RawFile.open(path, mode);
+    const file = await openByPath(path, mode);
     const handle = this.#next++;
     this.#open.set(handle, file);
     const { size, identity } = file;

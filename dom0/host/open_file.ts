@@ -14,7 +14,7 @@ export interface OpenFile {
   write(from: Bytes[], position: number): Promise<number>;
   /** Resolves when what was written before is on stable storage. */
   sync(): Promise<void>;
-  /** The range reads as zeros from then on. EOPNOTSUPP where that can't be. */
+  /** The range's content is no longer needed. EOPNOTSUPP where that means nothing. */
   discard(position: number, sizeBytes: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -39,7 +39,7 @@ export class Disks {
     for (const disk of disks) {
       if (disks.some((other) => other !== disk && other.devid === disk.devid))
         throw new ToolstackError(`two disks are ${disk.vdev}`);
-      const target = /^(ram|nbd):/.test(disk.target)
+      const target = /^(ram|nbd|nbd\+unix):/.test(disk.target)
         ? disk.target
         : yield* findFile(this.#kernel.host, `disk ${disk.vdev}:`, disk.target, from);
       found.push({ ...disk, target });
