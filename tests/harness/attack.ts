@@ -142,8 +142,11 @@ function runFor(machine: Machine, ns: number): void {
   machine.runUntil(() => machine.hv.time.now() >= end, 1e6);
 }
 
-/** Runs one attack to its end, or to the time limit, and destroys it. */
-export function runAttack(folder: string): Verdict {
+/**
+ * Runs one attack to its end, or to the time limit, and destroys it. `sabotage` is done to the hypervisor when the attacker
+ * is about to start, with the neighbour at hand: for tests that the verdict sees harm.
+ */
+export function runAttack(folder: string, sabotage?: (hv: Hypervisor, neighbour: Domain) => void): Verdict {
   const name = basename(folder);
   const machine = bareMachine({ memoryMiB: 64, consoleIo: false });
   const { hv } = machine;
@@ -176,6 +179,7 @@ export function runAttack(folder: string): Verdict {
     spareFrames: 256,
     vcpus: name === "races" ? 2 : 1,
   });
+  sabotage?.(hv, neighbour.domain);
   hv.sched.unpause(attacker);
   const start = hv.time.now();
   const firstRound = neighbour.rounds;

@@ -1,4 +1,4 @@
-/* storms: for a tenth of a second each, nothing but: exceptions, emulated instructions, system calls of user mode, direct stores
+/* storms: for a while each, nothing but: exceptions, emulated instructions, system calls of user mode, direct stores
  * to a page table that are refused, events to itself, timers that are long due, polls that never wait, yields, flushes, pins; and at
  * last a loop with events masked that never calls at all. The neighbour must lose nothing of its share. A broken hypervisor
  * doesn't charge the work that it does for a domain to that domain, or lets it keep the processor. */
@@ -9,7 +9,7 @@
 #include <xen/sched.h>
 #include <xen/vcpu.h>
 
-#define STORM_NS 20000000ul
+#define STORM_NS 5000000ul
 
 static volatile uint64_t table[512] PAGE_ALIGNED;
 static char kernel_stack[8192] __attribute__((aligned(16)));
