@@ -1,7 +1,7 @@
 // `npm run mutate`: mutation testing of the guards that keep domains apart. Each mutant takes one check, comparison or
 // clean-up out of the hypervisor (mutate/mutators.ts), and some test must fail. Works on what is committed, in copies.
-//   npm run mutate -- [--list] [--files PREFIX[,PREFIX]] [--sample N] [--seed S] [--only ID-PART] [--quick] [--jobs N] [--limit SECONDS]
-//                     [--json FILE]
+//   npm run mutate -- [--list] [--files PREFIX[,PREFIX]] [--only ID-PART] [--sample N] [--seed S] [--quick] [--jobs N]
+//                     [--limit SECONDS] [--json FILE]
 // Prints a line for each mutant, the survivors, and the score: killed of all. Exit status 1 when the tests fail unmutated.
 // --quick asks only the tests of the mutant's own folder: for finding what they leave unwatched, not for the score.
 

@@ -314,6 +314,7 @@ describe("the hypervisor's own events", () => {
     expect(hv.events.isPending(dom0.domain, line)).toBe(true);
     expect(pirq(a, 9).result).toBe(-1);
     expect(pirq(dom0, 9).result).toBe(-17);
+    expect(pirq(new BareDomain(hv, 5, { privileged: true }), 9).result).toBe(-16); // Another's.
     expect(pirq(dom0, 100000).result).toBe(-22);
   });
 });
