@@ -29,6 +29,9 @@ const GRANULES = 256;
 const BLOCK_LIMIT = 128;
 const BLOCK_ROOM = (BLOCK_LIMIT * 3 + 8) * Uop.size;
 
+/** Instructions decoded a second time, up to a branch, so that a loop is entered in a straight line. */
+const COPY_LIMIT = 8;
+
 export interface CodeFrame {
   readonly mfn: Mfn;
   /** Address of the map: 4096 u32, 0 where nothing is decoded. */
@@ -51,6 +54,12 @@ interface Variant {
   readonly facts: Facts;
 }
 
+/** What a handler may be followed by: the number of the handler for all so far, or 0. */
+interface Chain {
+  op: number;
+  readonly next: Map<number, Chain>;
+}
+
 export class CodeCache implements CodeFrames {
   readonly #u8: Uint8Array;
   readonly #u16: Uint16Array;
@@ -64,8 +73,8 @@ export class CodeCache implements CodeFrames {
   readonly decoder: Decoder;
   readonly #functions: FunctionTable;
   readonly #hot = new Map<string, number>();
-  /** By the first handler's number: handlers for it and the one behind, by the latter's number. */
-  readonly #pairs: (Map<number, number> | undefined)[] = [];
+  /** By the first handler's number: handlers for it and those behind, by the latter's numbers in order. */
+  readonly #chains: (Chain | undefined)[] = [];
   readonly #coldOp: number;
   readonly #undefined: number;
   /** By form, then by size and kind of operands: filled as they are met. */
@@ -102,8 +111,14 @@ export class CodeCache implements CodeFrames {
     });
     hot.forEach((entry, i) => {
       if (!entry.then) return;
-      const first = this.#hot.get(hotKey(entry))!;
-      (this.#pairs[first] ??= new Map()).set(this.#hot.get(hotKey(entry.then))!, Handler.FIRST + i);
+      let chain = (this.#chains[this.#hot.get(hotKey(entry))!] ??= { op: 0, next: new Map() });
+      for (let behind: HotEntry | undefined = entry.then; behind; behind = behind.then) {
+        const op = this.#hot.get(hotKey(behind))!;
+        let next = chain.next.get(op);
+        if (!next) chain.next.set(op, (next = { op: 0, next: new Map() }));
+        chain = next;
+      }
+      chain.op = Handler.FIRST + i;
     });
     this.#coldOp = Handler.FIRST + hot.length;
     this.#undefined = functions.get(undefinedInstruction, [], false);
@@ -240,13 +255,16 @@ export class CodeCache implements CodeFrames {
     // The record that set the flags last, if nothing behind it reads them or may end the run, and its other handler.
     let unread = 0;
     let unreadOp = 0;
+    // Where this comes to what is decoded already, a few instructions are decoded again rather than gone to.
+    let copied = 0;
+    let branched = false;
     for (let count = 0; ; count++) {
       if (at >= 4096 || count === BLOCK_LIMIT) {
         this.#emitSpecial(Handler.LOOKUP, at, at);
         break;
       }
       const known = this.#u32[map + at];
-      if (known !== 0) {
+      if (known !== 0 && (copied === COPY_LIMIT || (copied > 0 && branched) || this.isStraddle(known))) {
         const record = this.#emitSpecial(Handler.GOTO, at, at);
         this.#u32[(record + Uop.target) >>> 2] = known;
         break;
@@ -268,8 +286,12 @@ export class CodeCache implements CodeFrames {
         const op = previous.fused[CONDITIONAL_JUMPS.indexOf(form.description.name)];
         if (op) this.#u16[(this.#next - Uop.size) >>> 1] = op;
       }
-      this.#u32[map + at] = this.#next;
-      this.#cover(frame, at, length);
+      if (known !== 0) copied++;
+      else {
+        copied = 0;
+        this.#u32[map + at] = this.#next;
+        this.#cover(frame, at, length);
+      }
       const record = this.#next;
       previous = this.#emit(frame, at, length);
       const { facts, deadOp } = previous;
@@ -283,6 +305,7 @@ export class CodeCache implements CodeFrames {
         unreadOp = deadOp;
       }
       at += length;
+      branched = flow === "branch";
       if (flow === "jump" || flow === "stop" || flow === "call") break;
       unchecked = flow === "branch" && previous.op !== this.#coldOp ? 0 : unchecked + 1;
       if (unchecked === CHECK_EVERY) {
@@ -292,17 +315,22 @@ export class CodeCache implements CodeFrames {
         unread = 0;
       }
     }
-    this.#pair(start, this.#next);
+    this.#chain(start, this.#next);
     this.#placeStubs(frame);
     frame.ranges.push(start, this.#next);
   }
 
-  /** Gives records whose handler has one together with the next record's that one. */
-  #pair(start: number, end: number): void {
-    // From the front: what a record's successor is must not have been changed yet.
-    for (let at = start; at + Uop.size < end; at += Uop.size) {
-      const op = this.#pairs[this.#u16[at >>> 1]]?.get(this.#u16[(at + Uop.size) >>> 1]);
-      if (op !== undefined) this.#u16[at >>> 1] = op;
+  /** Gives records whose handler has one together with those of the next records the longest such one. */
+  #chain(start: number, end: number): void {
+    // From the front: what a record's successors are must not have been changed yet.
+    for (let at = start; at < end; at += Uop.size) {
+      let chain = this.#chains[this.#u16[at >>> 1]];
+      let longest = 0;
+      for (let behind = at + Uop.size; chain && behind < end; behind += Uop.size) {
+        chain = chain.next.get(this.#u16[behind >>> 1]);
+        if (chain?.op) longest = chain.op;
+      }
+      if (longest !== 0) this.#u16[at >>> 1] = longest;
     }
   }
 

@@ -17,7 +17,7 @@ import { FunctionTable } from "./functions.ts";
 import { HostContext, hostFunction } from "./host.ts";
 import { hotEntries } from "./hot.ts";
 import "./undefined.ts";
-import { instructionNamed, instructions } from "./instructions/index.ts";
+import { descriptionOf, instructionNamed, instructions } from "./instructions/index.ts";
 import { AddressFlag, Handler, INTERNAL_EXIT, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
 import { emitBase } from "./loop.ts";
 import { X86Mmu } from "./mmu.ts";
@@ -124,7 +124,7 @@ export class X86Processor implements Processor {
       commit: mmu.commit,
       host: timed("instructions in TypeScript", callHost),
     } as Record<string, WebAssembly.ImportValue>;
-    this.#functions = new FunctionTable(pages, addresses, imports, memory.wasm, this.#base.table);
+    this.#functions = new FunctionTable(pages, addresses, imports, memory.wasm, this.#base.table, descriptionOf);
     const nothing = instruction("undefined", [], { flow: "stop" }, (b) => b.host("undefined"));
     this.#code = new CodeCache(memory, arena, new Decoder(instructions), this.#functions, hot, nothing);
     this.#code.onEmpty = () => this.#tlb.flushCode();

@@ -94,8 +94,15 @@ export class InterpreterBuilder extends FlagsBuilder {
       return;
     }
     const jcc = (this.#records - 1) * Uop.size;
-    const target = this.memLoad(32, this.pc, jcc + Uop.target);
-    this.goto(this.select(condition, target, this.add(this.pc, this.i32(this.#records * Uop.size))));
+    const taken = this.let(condition);
+    this.flush();
+    // Two ways, and no select: the host's processor then goes on where it guesses instead of waiting for the comparison.
+    this.if(taken, () => this.goto(this.memLoad(32, this.pc, jcc + Uop.target)));
+    this.emitVal(this.add(this.pc, this.i32(this.#records * Uop.size)));
+    this.emit(Op.localSet, LoopLocal.PC);
+    const rest = this.sub(this.localValue(LoopLocal.ACC, I32), this.pc);
+    this.brIf(this.leS(rest, this.i32(MARGIN)), this.labels.budget);
+    this.br(this.labels.again);
   }
 
   /** Goes to a record; the distance passed is taken from the budget, which ACC - PC is. */

@@ -41,6 +41,10 @@ export const instructions: readonly Description[] = [
 
 const byName = new Map(instructions.map((description) => [description.name, description]));
 
+export function descriptionOf(name: string): Description | undefined {
+  return byName.get(name);
+}
+
 export function instructionNamed(name: string): Description {
   const description = byName.get(name);
   if (!description) throw new Error(`x86: no instruction "${name}"`);
