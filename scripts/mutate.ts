@@ -9,7 +9,7 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type Mutant, mutantsOf, sample } from "./mutate/mutators.ts";
+import { type Mutant, mutantsOf, sample, shuffle } from "./mutate/mutators.ts";
 import { EVERYTHING, firstTests } from "./mutate/plan.ts";
 import { type Outcome, Scratch } from "./mutate/scratch.ts";
 
@@ -81,7 +81,7 @@ async function main(): Promise<void> {
     }
     console.log(`unmutated: all pass, ${whole.seconds.toFixed(0)} s`);
     const verdicts: Verdict[] = [];
-    const queue = [...mutants];
+    const queue = shuffle(mutants, Number(options.seed)); // So that what a run stopped early has done is a sample too.
     await Promise.all(
       jobs.map(async (scratch) => {
         for (let mutant = queue.shift(); mutant; mutant = queue.shift()) {

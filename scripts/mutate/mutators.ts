@@ -115,10 +115,15 @@ export function mutantsOf(file: string, source: string): Mutant[] {
 
 /** `count` of them by a seeded shuffle, in their order; all when there are not so many. */
 export function sample<T>(items: readonly T[], count: number, seed: number): T[] {
-  const order = items.map((_, i) => i);
+  const chosen = new Set(shuffle(items, seed).slice(0, count));
+  return items.filter((item) => chosen.has(item));
+}
+
+/** The items in an order that the seed decides (Fisher and Yates's shuffle, Mulberry32's numbers). */
+export function shuffle<T>(items: readonly T[], seed: number): T[] {
+  const order = items.slice();
   let state = seed >>> 0;
   const random = (): number => {
-    // Mulberry32.
     state = (state + 0x6d2b79f5) >>> 0;
     let t = Math.imul(state ^ (state >>> 15), state | 1);
     t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
@@ -128,8 +133,5 @@ export function sample<T>(items: readonly T[], count: number, seed: number): T[]
     const j = Math.floor(random() * (i + 1));
     [order[i], order[j]] = [order[j], order[i]];
   }
-  return order
-    .slice(0, count)
-    .sort((a, b) => a - b)
-    .map((i) => items[i]);
+  return order;
 }
