@@ -49,6 +49,8 @@ const SECRETIVE_ID = 10 as DomId;
 const SECRET_FRAMES = 6000;
 /** The halves of what the attack leak looks for. */
 const SECRET = [0xc2e75ec2, 0x5ec2e75e] as const;
+/** Attacks that want a second vcpu. */
+const TWO_VCPUS: ReadonlySet<string> = new Set(["contexts", "races"]);
 /** Context-switch allowance here, ns: the share's granularity. */
 const ALLOWANCE_NS = 10_000;
 const MEASURABLE_NS = 200 * ALLOWANCE_NS;
@@ -177,7 +179,7 @@ export function runAttack(folder: string, sabotage?: (hv: Hypervisor, neighbour:
   const attacker = buildDomu(hv, readFileSync(join(root, elfPath(folder))), 1 as DomId, {
     domainMiB: 16,
     spareFrames: 256,
-    vcpus: name === "races" ? 2 : 1,
+    vcpus: TWO_VCPUS.has(name) ? 2 : 1,
   });
   sabotage?.(hv, neighbour.domain);
   hv.sched.unpause(attacker);

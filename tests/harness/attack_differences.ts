@@ -18,6 +18,11 @@ export const DIFFERENT: Readonly<Record<string, Readonly<Record<string, string>>
   code: {
     "code: executed still: -1": "as in stale: here the translations go when the frame does",
   },
+  contexts: {
+    "contexts: all together in the hypervisor, with its selectors, IOPL and NT: -22":
+      "selectors that could not be loaded are refused here when they are given; Xen has the vcpu fault at them",
+    "contexts: again: -22": "so the vcpu has not been initialised",
+  },
   counts: {
     "counts: results made up: 0/0 1/1 -1/-1 -22/-22 -4095/-4095 -22/-22 -22/-22 -22/-22 2147483647/2147483647 -22/-22":
       "a made-up result is kept out of the range of the dispatcher's own answers",
