@@ -430,7 +430,7 @@ export class CodeCache implements CodeFrames {
   #makeVariant(form: Form, kind: number): Variant {
     const d = this.decoder;
     const { name, options } = form.description;
-    const shapes = this.shapes();
+    const shapes = shapesOf(d);
     const locked = d.isMemory && (options.locked === true || d.lock);
     const cold = this.#functions.get(form.description, shapes, locked);
     const address = kind === 2 ? "base" : "index";
@@ -448,21 +448,20 @@ export class CodeCache implements CodeFrames {
       facts: this.#functions.info(cold).facts,
     };
   }
+}
 
-  /** Shapes of the operands of the instruction just decoded; what is no operand of the semantics is left out. */
-  shapes(): OperandShape[] {
-    const d = this.decoder;
-    const shapes: OperandShape[] = [];
-    for (const operand of d.form.operands) {
-      if (operand.where === "J") continue;
-      const size = sizeOf(operand, d.operandSize, d.rexW);
-      if (operand.where === "N") shapes.push({ kind: "none", size });
-      else if (operand.where === "I") shapes.push({ kind: "imm", size });
-      else if (isRegister(operand, d.isMemory)) shapes.push({ kind: "reg", size });
-      else shapes.push({ kind: "mem", size, address: "any" });
-    }
-    return shapes;
+/** Shapes of the operands of the instruction just decoded; what is no operand of the semantics is left out. */
+export function shapesOf(d: Decoder): OperandShape[] {
+  const shapes: OperandShape[] = [];
+  for (const operand of d.form.operands) {
+    if (operand.where === "J") continue;
+    const size = sizeOf(operand, d.operandSize, d.rexW);
+    if (operand.where === "N") shapes.push({ kind: "none", size });
+    else if (operand.where === "I") shapes.push({ kind: "imm", size });
+    else if (isRegister(operand, d.isMemory)) shapes.push({ kind: "reg", size });
+    else shapes.push({ kind: "mem", size, address: "any" });
   }
+  return shapes;
 }
 
 function isRegister(operand: OperandSpec, isMemory: boolean): boolean {

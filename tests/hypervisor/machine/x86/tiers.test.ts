@@ -7,6 +7,12 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { CpuLayout } from "../../../../hypervisor/machine/cpu_state.ts";
 import { Exit } from "../../../../hypervisor/machine/processor.ts";
+import { shapesOf } from "../../../../hypervisor/machine/x86/code_cache.ts";
+import { Decoder } from "../../../../hypervisor/machine/x86/decode.ts";
+import { type OperandShape, shapeKey } from "../../../../hypervisor/machine/x86/describe.ts";
+import { type HotEntry, hotEntries } from "../../../../hypervisor/machine/x86/hot.ts";
+import { instructions as known } from "../../../../hypervisor/machine/x86/instructions/index.ts";
+import { Slot } from "../../../../hypervisor/machine/x86/layout.ts";
 import { CODE, DATA, hex, Machine, Reg, STACK } from "./harness.ts";
 
 const BUDGET = 400;
@@ -37,6 +43,20 @@ function random(seed: number): (below: number) => number {
   };
 }
 
+const DECODER = new Decoder(known);
+/** What hot.ts calls the instruction: name, and kinds and sizes of operands. */
+function keyOf(code: readonly number[]): string {
+  const bytes = Uint8Array.from([...code, ...new Array(16).fill(0x90)]);
+  if (DECODER.decode(bytes, 0, code.length) <= 0) return "";
+  const address = DECODER.index === Slot.ZERO ? "base" : "index";
+  const shapes = shapesOf(DECODER).map(
+    (shape) => (shape.kind === "mem" ? { ...shape, address } : shape) as OperandShape,
+  );
+  return `${DECODER.form.description.name} ${shapeKey(shapes)}`;
+}
+
+const jcc = (cc: number, distance: number): number[] => [0x70 + cc, distance];
+
 interface Outcome {
   regs: bigint[];
   exit: Exit;
@@ -47,6 +67,22 @@ interface Outcome {
 
 describe("the loop and the functions", () => {
   const pool = instructions();
+  const byKey = new Map<string, number[][]>();
+  for (const code of pool) {
+    const key = keyOf(code);
+    const same = byKey.get(key);
+    if (same) same.push(code);
+    else byKey.set(key, [code]);
+  }
+  /** What handlers carry out together: for each, in order, the key of the instruction and the jump behind it. */
+  const chains = hotEntries((name) => known.some((description) => description.name === name))
+    .filter((entry) => entry.then)
+    .map((entry) => {
+      const links: { key: string; cc: number | undefined }[] = [];
+      for (let at: HotEntry | undefined = entry; at; at = at.then)
+        links.push({ key: `${at.name} ${shapeKey(at.shapes)}`, cc: at.then ? undefined : at.cc });
+      return links;
+    });
   const m = new Machine();
   const image = new Uint8Array(2 * 4096);
 
@@ -88,6 +124,13 @@ describe("the loop and the functions", () => {
     const next = random(seed + 77);
     const code: number[][] = [];
     for (let i = 0; i < 40; i++) {
+      if (next(6) === 0) {
+        for (const { key, cc } of chains[next(chains.length)]) {
+          const same = byKey.get(key) ?? [[next(2) ? 0x50 + next(4) : 0x58 + next(4)]];
+          code.push(same[next(same.length)]);
+          if (cc !== undefined) code.push(jcc(cc, next(6)));
+        }
+      }
       let bytes = pool[next(pool.length)];
       if (next(4) === 0) bytes = [0x70 + next(16), next(6)];
       if (next(40) === 0) bytes = [0x70 + next(16), 0x100 - next(20)];
@@ -96,6 +139,11 @@ describe("the loop and the functions", () => {
     code.push([0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4]);
     return code;
   }
+
+  it("are tried on what the loop does in one go, too", () => {
+    const missing = chains.flat().filter(({ key }) => !byKey.has(key) && !/^(push|pop)/.test(key));
+    expect(missing).toEqual([]);
+  });
 
   it("do the same", () => {
     let executed = 0;
