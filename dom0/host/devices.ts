@@ -88,6 +88,9 @@ interface Request {
   readonly sizeBytes: number;
 }
 
+/** For `npm start`: a doorbell and the way through two event loops take about as long. */
+export const LINGER_MS = 0.1;
+
 /** A failure with its errno, positive. */
 class Refused extends Error {
   readonly errno: number;
@@ -106,12 +109,20 @@ export class DeviceHost {
   readonly #control: Int32Array;
   readonly #queue: Int32Array;
   readonly #limit: number;
+  readonly #lingerMs: number;
+  #lingerUntil = 0;
+  #lingering = false;
   /** Requests taken and not yet completed. */
   outstanding = 0;
 
-  constructor(memory: WebAssembly.Memory, services: HostServices) {
+  /**
+   * With `lingerMs` the host looks for further requests itself for so long after the last one, at each turn of its event loop:
+   * meanwhile dom0 need not ring, which costs both sides more than the request itself.
+   */
+  constructor(memory: WebAssembly.Memory, services: HostServices, lingerMs = 0) {
     const buffer = memory.buffer as unknown as SharedArrayBuffer;
     this.#services = services;
+    this.#lingerMs = lingerMs;
     this.#memory = new Uint8Array(buffer);
     this.#view = new DataView(buffer);
     this.#control = new Int32Array(buffer, DEVICE_CONTROL_MFN * PAGE, ControlLayout.size / 4);
@@ -122,13 +133,30 @@ export class DeviceHost {
   /** Takes and starts every request there is, then lets dom0 know that the next one must ring. */
   serve(): void {
     for (;;) {
+      const before = Atomics.load(this.#queue, QueueLayout.submitHead / 4);
       const broken = !this.#take();
+      if (!broken && this.#lingerMs > 0 && this.#linger(before)) return;
       Atomics.store(this.#queue, QueueLayout.hostIdle / 4, 1);
       const head = Atomics.load(this.#queue, QueueLayout.submitHead / 4);
       if (broken || Atomics.load(this.#queue, QueueLayout.submitTail / 4) === head) return;
       // Requests came before the flag was seen. If dom0 has taken it, it rings; if not, they are ours.
       if (Atomics.compareExchange(this.#queue, QueueLayout.hostIdle / 4, 1, 0) !== 1) return;
     }
+  }
+
+  /** True while there is reason to expect more soon; then `serve` is called again at the next turn of the event loop. */
+  #linger(before: number): boolean {
+    const now = performance.now();
+    if (Atomics.load(this.#queue, QueueLayout.submitHead / 4) !== before) this.#lingerUntil = now + this.#lingerMs;
+    if (now >= this.#lingerUntil) return false;
+    if (!this.#lingering) {
+      this.#lingering = true;
+      setImmediate(() => {
+        this.#lingering = false;
+        this.serve();
+      });
+    }
+    return true;
   }
 
   /** The machine's main-loop counter, and whether it sleeps: for the watchdog. */

@@ -5,7 +5,7 @@
 import { closeSync, mkdirSync, openSync, readFileSync, write } from "node:fs";
 import { join } from "node:path";
 import type { Worker } from "node:worker_threads";
-import { DeviceHost } from "./devices.ts";
+import { DeviceHost, LINGER_MS } from "./devices.ts";
 import { NodeFiles } from "./files.ts";
 import { type HostOptions, parseOptions } from "./options.ts";
 import { NodeTerminal } from "./terminal.ts";
@@ -49,18 +49,22 @@ export async function main(worker: Worker, args: readonly string[], root: string
   // Sockets and children are loaded only where there is an uplink.
   const net = uplinks.length === 0 ? undefined : new (await import("./net.ts")).NodeNet();
   process.on("exit", () => net?.closeAll());
-  const devices = new DeviceHost(memory, {
-    files: new NodeFiles(),
-    terminal,
-    ...(net && { net }),
-    config: { version, logs: logs !== undefined, uplinks, captures },
-    log: logs === undefined ? undefined : (name, bytes) => logs.append(name, bytes),
-    exit: (status) => {
-      exiting = status;
-      // The machine then ends its loop and says so, unless it can't.
-      setTimeout(() => leave(status), LEAVE_MS);
+  const devices = new DeviceHost(
+    memory,
+    {
+      files: new NodeFiles(),
+      terminal,
+      ...(net && { net }),
+      config: { version, logs: logs !== undefined, uplinks, captures },
+      log: logs === undefined ? undefined : (name, bytes) => logs.append(name, bytes),
+      exit: (status) => {
+        exiting = status;
+        // The machine then ends its loop and says so, unless it can't.
+        setTimeout(() => leave(status), LEAVE_MS);
+      },
     },
-  });
+    LINGER_MS,
+  );
   const fail = (message: string): void => {
     terminal.restore();
     process.stderr.write(`${message}\n`);

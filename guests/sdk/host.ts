@@ -166,7 +166,11 @@ export class Host {
 
   /** @internal Scattered data, to or from frames of the caller's choice. */
   *scatter(op: DeviceOp, segments: readonly Segment[], fields: { handle: number; position: number }): Task<number> {
-    return yield* (yield* this.#ready()).scatter({ op, ...fields }, segments, this.buffer(PAGE_SIZE));
+    const queue = yield* this.#ready();
+    if (segments.length !== 1) return yield* queue.scatter({ op, ...fields }, segments, this.buffer(PAGE_SIZE));
+    // One piece needs no list: the most frequent case.
+    const [{ address, sizeBytes }] = segments;
+    return yield* queue.submit({ op, handle: fields.handle, position: fields.position, address, sizeBytes });
   }
 
   /** @internal A request in msgpack, answered in msgpack. */

@@ -6,7 +6,7 @@ import { closeSync, fdatasyncSync, mkdtempSync, openSync, read, rmSync, write, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { DeviceHost } from "../../dom0/host/devices.ts";
+import { DeviceHost, LINGER_MS } from "../../dom0/host/devices.ts";
 import { NodeFiles } from "../../dom0/host/files.ts";
 import type { Result, Setup } from "./block/worker.ts";
 import { type Bench, median, type Row } from "./form.ts";
@@ -111,18 +111,22 @@ class BenchMachine {
 
   constructor(path: string) {
     const memory = new WebAssembly.Memory({ initial: 64 * 16, maximum: 64 * 16, shared: true });
-    const devices = new DeviceHost(memory, {
-      files: new NodeFiles(),
-      terminal: {
-        info: () => ({ isTTY: false, outputIsTTY: false, columns: 80, rows: 24, colour: false }),
-        read: () => new Uint8Array(0),
-        write: () => {},
-        resized: () => new Promise(() => {}),
+    const devices = new DeviceHost(
+      memory,
+      {
+        files: new NodeFiles(),
+        terminal: {
+          info: () => ({ isTTY: false, outputIsTTY: false, columns: 80, rows: 24, colour: false }),
+          read: () => new Uint8Array(0),
+          write: () => {},
+          resized: () => new Promise(() => {}),
+        },
+        config: { version: "bench", logs: false },
+        log: undefined,
+        exit: () => {},
       },
-      config: { version: "bench", logs: false },
-      log: undefined,
-      exit: () => {},
-    });
+      LINGER_MS,
+    );
     this.#ended = new Promise((resolve) => {
       this.#worker.on("message", (message: "ring" | Result | { log: string }) => {
         if (message === "ring") devices.serve();
