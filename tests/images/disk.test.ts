@@ -129,4 +129,37 @@ describe.skipIf(noLinux)(`Linux with disks${noLinux ? ` (skipped: ${noLinux})` :
     expect(statSync(image).size).toBe(67108864);
     expect(status).toBe(output.includes("invalid domain identifier") ? 1 : 0);
   });
+
+  test("destroyed in the middle of its writes it leaves nothing behind, and the disk goes to the next domain", () => {
+    const image = join(folder, "busy.img");
+    writeFileSync(image, Buffer.alloc(16 * 1048576));
+    const config = configurations.write("busy", {
+      kernel: imagePath("vmlinuz"),
+      ramdisk: imagePath("disk"),
+      extra: "console=hvc0 quiet",
+      memory: 256,
+      disk: [`${image},raw,xvda,rw`],
+    });
+    const storm = "while dd if=/dev/urandom of=/dev/xvda bs=64k count=200 conv=fsync 2>/dev/null; do echo round; done";
+    const { output, errors } = session([
+      "xl info free_memory",
+      `xl create ${config}`,
+      `xl console busy --timeout 200 --expect "xenolith# $" --send "${storm}" --expect "round\\n[^]*round\\n"`,
+      "xl destroy busy",
+      "xl info free_memory",
+      "xl list",
+      `xl create -p ${config}`,
+      "xl block-list busy",
+      "xl destroy busy",
+      "xl info free_memory",
+      "xl dmesg",
+    ]);
+    expect(errors).toBe("");
+    const free = output.match(/^\d+$/gm) ?? [];
+    expect(free).toHaveLength(3);
+    expect(new Set(free).size).toBe(1);
+    expect(output).toMatch(/^51712 0 {3}2 +1 /m);
+    expect(output.slice(output.lastIndexOf(free[2]))).not.toMatch(/error|crash|backend/i);
+    expect(readFileSync(image).some((byte) => byte !== 0)).toBe(true);
+  });
 });
