@@ -29,6 +29,8 @@ export class Frame {
   /** Bytes of the frame. */
   size = 0;
   csum: Csum = Csum.unknown;
+  /** Bytes of TCP payload of each segment that this frame stands for (segmentation offload), 0 for a frame as it is. */
+  gsoSize = 0;
   readonly #pool: FramePool;
   #refs = 0;
 
@@ -53,6 +55,7 @@ export class Frame {
   take(size: number): this {
     this.size = size;
     this.csum = Csum.unknown;
+    this.gsoSize = 0;
     this.#refs = 1;
     return this;
   }

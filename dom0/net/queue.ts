@@ -3,8 +3,8 @@
 
 import type { Frame } from "./frame.ts";
 
-/** Bytes of slots that one port may keep: 128 frames of usual size. */
-export const PORT_BYTES = 256 * 1024;
+/** Bytes of slots that one port may keep: 256 frames of usual size, or 8 of the longest. */
+export const PORT_BYTES = 512 * 1024;
 
 export class FrameQueue {
   readonly #limit: number;

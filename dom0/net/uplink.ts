@@ -6,6 +6,7 @@ import { fillChecksum } from "../../shared/checksum.ts";
 import type { Attached, Bridge, PortOwner } from "./bridge.ts";
 import { Csum, ETH_HEADER, type Frame, type FramePool, MAX_FRAME } from "./frame.ts";
 import { FrameQueue } from "./queue.ts";
+import { segment } from "./segment.ts";
 
 const HEAD = 4;
 
@@ -28,7 +29,9 @@ export class Uplink implements PortOwner {
   }
 
   deliver(frame: Frame): void {
-    if (this.#queue.push(frame)) this.#work.wakeOne();
+    if (frame.gsoSize > 0) segment(frame, this.#pool, (piece) => this.#queue.push(piece));
+    else this.#queue.push(frame);
+    this.#work.wakeOne();
   }
 
   *#receive(): Task {

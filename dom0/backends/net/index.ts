@@ -1,7 +1,7 @@
 // The network backend, "vif": public/io/netif.h with both rings, scatter-gather, checksums left blank, data copied by grant
 // copy (feature-rx-copy; never flipped). Each device is a port of a bridge; a frame that bears another source address than
-// the device's own is dropped, so that no guest can take a neighbour's traffic. Left out: several queues, segmentation
-// offload, multicast control, hash control. Registered in dom0/kernel.ts.
+// the device's own is dropped, so that no guest can take a neighbour's traffic. TCP segmentation is passed
+// on to frontends that take it, and carried out for others. Left out: several queues, multicast control, hash control. Registered in dom0/kernel.ts.
 
 import type { Task } from "../../../guests/sdk/index.ts";
 import { type Attached, macNumber, type PortOwner } from "../../net/bridge.ts";
@@ -9,8 +9,10 @@ import { ETH_HEADER, type Frame } from "../../net/frame.ts";
 import { type Capture, type Networks, parseMac } from "../../net/index.ts";
 import { FrameQueue, PORT_BYTES } from "../../net/queue.ts";
 import { Credit, type Rate } from "../../net/rate.ts";
+import { canSegment, segment } from "../../net/segment.ts";
 import { type Backend, type Device, DeviceError, type Instance, type Nodes } from "../backend.ts";
 import { Connection } from "./connection.ts";
+import { mustCut, type RxFeatures } from "./rx.ts";
 
 const MAX_REF = 0xffffffff;
 const MAX_PORT = 4095;
@@ -34,8 +36,8 @@ class NetInstance implements Instance, PortOwner {
   readonly name: string;
   readonly announce: Nodes = {
     "feature-sg": "1",
-    "feature-gso-tcpv4": "0",
-    "feature-gso-tcpv6": "0",
+    "feature-gso-tcpv4": "1",
+    "feature-gso-tcpv6": "1",
     "feature-ipv6-csum-offload": "1",
     "feature-rx-copy": "1",
     "feature-rx-flip": "0",
@@ -51,6 +53,7 @@ class NetInstance implements Instance, PortOwner {
   readonly #credit: Credit;
   readonly #attached: Attached;
   #connection: Connection | undefined = undefined;
+  #takes: RxFeatures = { sg: false, csum4: false, csum6: false, gso4: false, gso6: false };
   /** Frames with a source address that is not the device's. */
   foreign = 0;
 
@@ -71,6 +74,7 @@ class NetInstance implements Instance, PortOwner {
     yield* [];
     const device = this.#device;
     if (device.front("request-rx-copy") !== "1") throw new DeviceError("the frontend does not ask for rx-copy");
+    const features = this.#features();
     const connection = new Connection(
       {
         kernel: device.kernel,
@@ -86,15 +90,25 @@ class NetInstance implements Instance, PortOwner {
         txRef: device.frontNumber("tx-ring-ref", MAX_REF),
         rxRef: device.frontNumber("rx-ring-ref", MAX_REF),
         port: device.frontNumber("event-channel", MAX_PORT),
-        features: {
-          sg: device.front("feature-sg") === "1",
-          csum4: device.front("feature-no-csum-offload") !== "1",
-          csum6: device.front("feature-ipv6-csum-offload") === "1",
-        },
+        features,
       },
     );
     this.#connection = connection;
+    this.#takes = features;
     return {};
+  }
+
+  #features(): RxFeatures {
+    const has = (name: string): boolean => this.#device.front(name) === "1";
+    const csum4 = !has("feature-no-csum-offload");
+    const csum6 = has("feature-ipv6-csum-offload");
+    return {
+      sg: has("feature-sg"),
+      csum4,
+      csum6,
+      gso4: csum4 && has("feature-gso-tcpv4"),
+      gso6: csum6 && has("feature-gso-tcpv6"),
+    };
   }
 
   *disconnect(): Task {
@@ -116,7 +130,9 @@ class NetInstance implements Instance, PortOwner {
   deliver(frame: Frame): void {
     if (this.#connection === undefined) return;
     this.#capture?.add(frame);
-    if (this.#queue.push(frame)) this.#connection.wake();
+    if (mustCut(frame, this.#takes)) segment(frame, this.#networks.pool, (piece) => this.#queue.push(piece));
+    else this.#queue.push(frame);
+    this.#connection.wake();
   }
 
   #receive(frame: Frame): void {
@@ -125,6 +141,7 @@ class NetInstance implements Instance, PortOwner {
       this.foreign++;
       return;
     }
+    if (frame.gsoSize > 0 && !canSegment(frame)) return;
     this.#attached.receive(frame);
   }
 }

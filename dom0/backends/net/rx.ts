@@ -6,9 +6,14 @@ import {
   NETIF_RSP_ERROR,
   NETRXF_csum_blank,
   NETRXF_data_validated,
+  NETRXF_extra_info,
   NETRXF_more_data,
+  NetifExtraInfo,
   NetifRxRequest,
   NetifRxResponse,
+  XEN_NETIF_EXTRA_TYPE_GSO,
+  XEN_NETIF_GSO_TYPE_TCPV4,
+  XEN_NETIF_GSO_TYPE_TCPV6,
 } from "../../../shared/abi/io/netif.ts";
 import { fillChecksum } from "../../../shared/checksum.ts";
 import type { BackRing } from "../../../shared/request_ring.ts";
@@ -26,12 +31,27 @@ export interface RxFeatures {
   /** Frames whose TCP or UDP checksum is still blank, over IPv4 and over IPv6. */
   readonly csum4: boolean;
   readonly csum6: boolean;
+  /** Long TCP frames that stand for many, over IPv4 and over IPv6. */
+  readonly gso4: boolean;
+  readonly gso6: boolean;
 }
 
+/** Whether a frame must be cut into segments for such a frontend. */
+export function mustCut(frame: Frame, features: RxFeatures): boolean {
+  return frame.gsoSize > 0 && !(features.sg && (isIpv6(frame) ? features.gso6 : features.gso4));
+}
+
+const isIpv6 = (frame: Frame): boolean => frame.view.getUint16(12) === 0x86dd;
+
+/** A slot that was taken: a page of data with its number among the copies, or an extra slot. */
 interface Placed {
   id: number;
   flags: number;
   size: number;
+  copy: number;
+  /** Not 0: an extra slot with this segment size, over IPv4 or IPv6. */
+  gsoSize: number;
+  gsoType: number;
 }
 
 export class Rx {
@@ -43,6 +63,8 @@ export class Rx {
   readonly #req = NetifRxRequest.at(new DataView(this.#request.buffer));
   readonly #response = new Uint8Array(NetifRxResponse.size);
   readonly #rsp = NetifRxResponse.at(new DataView(this.#response.buffer));
+  readonly #extraBytes = new Uint8Array(NetifExtraInfo.size);
+  readonly #extra = NetifExtraInfo.at(new DataView(this.#extraBytes.buffer));
   readonly #placed: Placed[] = [];
   readonly #frames: Frame[] = [];
   /** True while the next frame waits for slots. */
@@ -72,8 +94,9 @@ export class Rx {
     while (this.#frames.length < RX_BATCH && this.#copies.hasRoom(MAX_SLOTS)) {
       const frame = this.#queue.peek();
       if (frame === undefined) break;
-      const slots = Math.ceil(frame.size / PAGE_SIZE);
-      if (slots > 1 && !this.#features.sg) {
+      const pages = Math.ceil(frame.size / PAGE_SIZE);
+      const slots = pages + (frame.gsoSize > 0 ? 1 : 0);
+      if (pages > 1 && !this.#features.sg) {
         this.#queue.shift()?.release();
         this.#queue.dropped++;
         continue;
@@ -81,10 +104,10 @@ export class Rx {
       if (!this.#hasSlots(slots)) break;
       this.#queue.shift();
       this.#frames.push(frame);
-      count = this.#place(frame, slots, count);
+      count = this.#place(frame, pages, count);
     }
     this.#copies.run();
-    for (let i = 0; i < count; i++) this.#respond(this.#placed[i], this.#copies.okay(i, 1));
+    for (let i = 0; i < count; i++) this.#respond(this.#placed[i]);
     for (const frame of this.#frames) frame.release();
     this.#frames.length = 0;
     return count > 0 && this.#ring.publish();
@@ -103,38 +126,58 @@ export class Rx {
     return false;
   }
 
-  #place(frame: Frame, slots: number, first: number): number {
-    const flags = this.#checksum(frame);
-    for (let i = 0; i < slots; i++) {
-      this.#ring.take(this.#request);
-      const { id, gref } = this.#req;
-      const size = Math.min(PAGE_SIZE, frame.size - i * PAGE_SIZE);
-      this.#copies.toGuest(frame.mfn + i, frame.offset, gref, 0, size);
-      const placed = this.#placed[first + i] ?? { id: 0, flags: 0, size: 0 };
-      this.#placed[first + i] = placed;
-      placed.id = id;
-      placed.size = size;
-      placed.flags = (i === 0 ? flags : 0) | (i < slots - 1 ? NETRXF_more_data : 0);
+  /** Takes slots for the frame's pages, and behind the first one for its segment size; returns where the next begin. */
+  #place(frame: Frame, pages: number, first: number): number {
+    const { gsoSize } = frame;
+    const flags = this.#checksum(frame) | (gsoSize > 0 ? NETRXF_extra_info : 0);
+    let next = first;
+    for (let i = 0; i < pages; i++) {
+      const placed = this.#take(next++);
+      placed.size = Math.min(PAGE_SIZE, frame.size - i * PAGE_SIZE);
+      placed.flags = (i === 0 ? flags : 0) | (i < pages - 1 ? NETRXF_more_data : 0);
+      placed.copy = this.#copies.count;
+      this.#copies.toGuest(frame.mfn + i, frame.offset, this.#req.gref, 0, placed.size);
+      if (i > 0 || gsoSize === 0) continue;
+      const extra = this.#take(next++);
+      extra.gsoSize = gsoSize;
+      extra.gsoType = isIpv6(frame) ? XEN_NETIF_GSO_TYPE_TCPV6 : XEN_NETIF_GSO_TYPE_TCPV4;
     }
-    return first + slots;
+    return next;
+  }
+
+  /** Takes the next request as number `i` of this batch. */
+  #take(i: number): Placed {
+    this.#ring.take(this.#request);
+    const placed = this.#placed[i] ?? { id: 0, flags: 0, size: 0, copy: 0, gsoSize: 0, gsoType: 0 };
+    this.#placed[i] = placed;
+    placed.id = this.#req.id;
+    placed.gsoSize = 0;
+    return placed;
   }
 
   /** The frame's flags; a blank checksum that this guest can't take is filled in, for all its receivers. */
   #checksum(frame: Frame): number {
     if (frame.csum === Csum.valid) return NETRXF_data_validated;
     if (frame.csum !== Csum.blank) return 0;
-    const takes = frame.view.getUint16(12) === 0x86dd ? this.#features.csum6 : this.#features.csum4;
+    const takes = isIpv6(frame) ? this.#features.csum6 : this.#features.csum4;
     if (takes) return NETRXF_csum_blank | NETRXF_data_validated;
     fillChecksum(frame.view, frame.size);
     frame.csum = Csum.valid;
     return NETRXF_data_validated;
   }
 
-  #respond(placed: Placed, okay: boolean): void {
+  #respond(placed: Placed): void {
+    if (placed.gsoSize > 0) {
+      this.#extra.type = XEN_NETIF_EXTRA_TYPE_GSO;
+      this.#extra.gso_size = placed.gsoSize;
+      this.#extra.gso_type = placed.gsoType;
+      this.#ring.respond(this.#extraBytes);
+      return;
+    }
     this.#rsp.id = placed.id;
     this.#rsp.offset = 0;
     this.#rsp.flags = placed.flags;
-    this.#rsp.status = okay ? placed.size : NETIF_RSP_ERROR;
+    this.#rsp.status = this.#copies.okay(placed.copy, 1) ? placed.size : NETIF_RSP_ERROR;
     this.#ring.respond(this.#response);
   }
 }

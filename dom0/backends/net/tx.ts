@@ -1,8 +1,8 @@
 // What a guest sends (public/io/netif.h, tx ring): packets of one or more slots, copied out of its pages by grant copy, given
 // to the bridge. A packet whose sizes, offsets or grants are wrong gets an error response for each of its slots, and the
 // guest may go on; a ring whose index or chain of slots can't be right is shut, as nothing in it can be trusted any more.
-// Run by connection.ts. Left out: segmentation offload and multicast control, which are not announced, so that packets that
-// use them are errors.
+// Run by connection.ts. Packets that ask for TCP segmentation stay whole
+// (Frame.gsoSize). Left out: multicast control, which is not announced, so that packets that use it are errors.
 
 import {
   NETIF_RSP_DROPPED,
@@ -17,7 +17,10 @@ import {
   NetifTxRequest,
   NetifTxResponse,
   XEN_NETIF_EXTRA_FLAG_MORE,
+  XEN_NETIF_EXTRA_TYPE_GSO,
   XEN_NETIF_EXTRA_TYPE_MAX,
+  XEN_NETIF_GSO_TYPE_TCPV4,
+  XEN_NETIF_GSO_TYPE_TCPV6,
 } from "../../../shared/abi/io/netif.ts";
 import type { BackRing } from "../../../shared/request_ring.ts";
 import { RING_BAD } from "../../../shared/ring.ts";
@@ -25,7 +28,7 @@ import { Csum, ETH_HEADER, type Frame, type FramePool, PAGE_SIZE } from "../../n
 import type { Credit } from "../../net/rate.ts";
 import { DeviceError } from "../backend.ts";
 import type { Copies } from "./copies.ts";
-import { MAX_SLOTS, TX_BATCH } from "./limits.ts";
+import { MAX_SLOTS, MIN_SEGMENT, TX_BATCH } from "./limits.ts";
 
 /** A packet between taking its slots and answering them. */
 interface Packet {
@@ -35,6 +38,7 @@ interface Packet {
   /** Its data slots' ids, and how many extra slots follow the first. */
   readonly ids: number[];
   extras: number;
+  gsoSize: number;
   firstCopy: number;
   copies: number;
 }
@@ -158,7 +162,7 @@ export class Tx {
     return true;
   }
 
-  /** Extra slots: nothing that they can ask for was announced. */
+  /** Extra slots: one may ask for segmentation; nothing else that they can ask for was announced. */
   #takeExtras(packet: Packet, waiting: number): number {
     let available = waiting;
     for (let more: number = XEN_NETIF_EXTRA_FLAG_MORE; more !== 0; ) {
@@ -166,9 +170,12 @@ export class Tx {
       available--;
       this.#ring.take(this.#request);
       packet.extras++;
-      packet.status = NETIF_RSP_ERROR;
-      const { type, flags } = this.#extra;
+      const { type, flags, gso_type, gso_size } = this.#extra;
       if (type === 0 || type >= XEN_NETIF_EXTRA_TYPE_MAX) throw new DeviceError(`an extra slot has the type ${type}`);
+      const tcp = gso_type === XEN_NETIF_GSO_TYPE_TCPV4 || gso_type === XEN_NETIF_GSO_TYPE_TCPV6;
+      if (type === XEN_NETIF_EXTRA_TYPE_GSO && tcp && gso_size >= MIN_SEGMENT && packet.extras === 1)
+        packet.gsoSize = gso_size;
+      else packet.status = NETIF_RSP_ERROR;
       more = flags & XEN_NETIF_EXTRA_FLAG_MORE;
     }
     return available;
@@ -187,6 +194,8 @@ export class Tx {
       return;
     }
     frame.csum = flags & NETTXF_csum_blank ? Csum.blank : flags & NETTXF_data_validated ? Csum.valid : Csum.unknown;
+    // The checksum of segments can only be made when they are.
+    frame.gsoSize = frame.csum === Csum.blank ? packet.gsoSize : 0;
     packet.frame = frame;
     packet.firstCopy = this.#copies.count;
     let at = frame.offset;
@@ -221,12 +230,13 @@ export class Tx {
   #next(): Packet {
     let packet = this.#packets[this.#count];
     if (packet === undefined) {
-      packet = { frame: undefined, status: NETIF_RSP_OKAY, ids: [], extras: 0, firstCopy: 0, copies: 0 };
+      packet = { frame: undefined, status: NETIF_RSP_OKAY, ids: [], extras: 0, gsoSize: 0, firstCopy: 0, copies: 0 };
       this.#packets.push(packet);
     }
     packet.status = NETIF_RSP_OKAY;
     packet.ids.length = 0;
     packet.extras = 0;
+    packet.gsoSize = 0;
     packet.copies = 0;
     return packet;
   }

@@ -10,6 +10,7 @@ import {
   NETTXF_extra_info,
   NETTXF_more_data,
 } from "../../../../shared/abi/io/netif.ts";
+import { checksumIsRight, fold, sum16 } from "../../../../shared/checksum.ts";
 import { type NetRig, SELF, withNet } from "../../../harness/net.ts";
 import { RawFront } from "./raw_front.ts";
 
@@ -26,6 +27,17 @@ function withRaw(body: (rig: NetRig, raw: RawFront) => Task): void {
     raw.close(); // No grant is held any more.
   });
   expect(machine.log).not.toMatch(/thread |event \d/); // No thread of dom0 has failed.
+}
+
+/** Writes a TCP frame to all with `payload` bytes into the first data pages; its size. Flags: CWR, ACK, PSH, FIN. */
+function tcpFrame(raw: RawFront, payload: number): number {
+  raw.frame(0);
+  const { bytes, view } = raw.data;
+  bytes.set([0x08, 0x00, 0x45, 0, 0, 0, 0xff, 0xff, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2], 12);
+  view.setUint16(16, 40 + payload);
+  bytes.set([0, 80, 0, 90, 0xff, 0xff, 0xff, 0xf0, 0, 0, 0, 0, 0x50, 0x99, 1, 0, 0, 0, 0, 0], 34);
+  for (let i = 0; i < payload; i++) bytes[54 + i] = i & 255;
+  return 54 + payload;
 }
 
 /** An extra slot. */
@@ -74,7 +86,7 @@ describe("a packet that is wrong gets an error response, and the next one goes",
       Array(19).fill(ERROR),
     ],
     [
-      "segmentation that was not announced",
+      "segmentation into nothing",
       (raw) => {
         raw.tx({ flags: NETTXF_extra_info });
         raw.txRaw(extra(1));
@@ -115,6 +127,49 @@ describe("a packet that is wrong gets an error response, and the next one goes",
       expect(raw.rxResponse(0)).toMatchObject({ id: 5, status: NETIF_RSP_ERROR });
       expect(raw.rxResponse(1)).toMatchObject({ id: 6, offset: 0, status: 42 });
       expect(raw.data.bytes.subarray(16 * 4096, 17 * 4096).every((byte) => byte === 0xcc)).toBe(true);
+    });
+  });
+
+  test("a long TCP frame arrives whole where the frontend takes such frames, and cut where it doesn't", () => {
+    withRaw(function* (rig, raw): Task {
+      yield* rig.attach(1);
+      const whole = new RawFront(rig, 1);
+      yield* rig.attach(2);
+      const cut = new RawFront(rig, 2);
+      expect(yield* raw.connect()).toBe("4");
+      expect(yield* whole.connect({ "feature-gso-tcpv4": "1" })).toBe("4");
+      expect(yield* cut.connect()).toBe("4");
+      for (const front of [whole, cut]) {
+        for (let i = 0; i < 8; i++) front.rx(front.refs[i], i);
+        front.push();
+      }
+      const size = tcpFrame(raw, 6000);
+      raw.tx({ size, flags: MORE | NETTXF_extra_info | 1 });
+      raw.txRaw(Uint8Array.from([1, 0, 1448 & 255, 1448 >> 8, 1, 0, 0, 0, 0, 0, 0, 0]));
+      raw.tx({ gref: raw.refs[1], size: size - 4096 });
+      raw.push();
+      yield* sleep(1e6);
+      expect([0, 1, 2].map((i) => raw.txResponse(i).status)).toEqual([NETIF_RSP_OKAY, NETIF_RSP_NULL, NETIF_RSP_OKAY]);
+      expect(whole.rxResponses).toBe(3);
+      expect(whole.rxResponse(0)).toMatchObject({ id: 0, flags: 4 | 8 | 3, status: 4096 });
+      expect(whole.rxExtra(1)).toEqual([1, 0, 1448 & 255, 1448 >> 8, 1, 0, 0, 0]);
+      expect(whole.rxResponse(2)).toMatchObject({ id: 2, flags: 0, status: size - 4096 });
+      expect(cut.rxResponses).toBe(5);
+      const sizes = [0, 1, 2, 3, 4].map((i) => cut.rxResponse(i).status);
+      expect(sizes).toEqual([1502, 1502, 1502, 1502, 54 + 6000 - 4 * 1448]);
+      for (let i = 0; i < 5; i++) {
+        const at = cut.data.bytes.byteOffset + i * 4096;
+        const view = new DataView(cut.data.bytes.buffer, at, sizes[i]);
+        expect(checksumIsRight(view, sizes[i])).toBe(true);
+        expect(fold(sum16(view, 14, 34))).toBe(0);
+        expect([view.getUint16(16), view.getUint16(18)]).toEqual([sizes[i] - 14, (0xffff + i) & 0xffff]);
+        expect(view.getUint32(38)).toBe((0xfffffff0 + i * 1448) >>> 0);
+        expect(view.getUint8(47)).toBe(0x10 | (i === 4 ? 0x09 : 0) | (i === 0 ? 0x80 : 0));
+        expect(view.getUint8(54)).toBe((i * 1448) & 255);
+      }
+      for (const devid of [1, 2]) expect(yield* rig.nics.detach(SELF, devid, true)).toBe(true);
+      whole.close();
+      cut.close();
     });
   });
 
@@ -272,6 +327,6 @@ function randomSlot(random: Random, raw: RawFront): void {
     offset,
     size,
     id: random.below(65536),
-    flags: random.of([0, 0, 0, 0, 1, 2, 3, MORE, NETTXF_extra_info, 0xffff]),
+    flags: random.of([0, 0, 0, 0, 1, 2, 3, 9, MORE, NETTXF_extra_info, 0xffff]),
   });
 }

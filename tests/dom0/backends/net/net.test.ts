@@ -73,7 +73,7 @@ describe("interfaces on one bridge", () => {
         yield* socket.send(ip(1), 9, bytes(`number ${i}`));
         expect(text((yield* sink.receive(1e9))?.data)).toBe(`number ${i}`);
       }
-      expect(rig.networks.pool.used).toBeLessThanOrEqual(256 * 1024);
+      expect(rig.networks.pool.used).toBeLessThanOrEqual(512 * 1024);
       yield* sleep(1e6);
       expect(yield* rig.nics.detach(SELF, 2, true)).toBe(true);
       expect(rig.networks.pool.used).toBe(0);

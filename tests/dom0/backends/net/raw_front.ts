@@ -140,6 +140,12 @@ export class RawFront {
     return { id, offset, flags, status };
   }
 
+  /** The bytes of an rx response that is an extra slot. */
+  rxExtra(i: number): number[] {
+    const at = 4096 + Sring.size + (i & (RING - 1)) * NetifRxRequest.size;
+    return [...this.#rings.bytes.subarray(at, at + 8)];
+  }
+
   /** Writes a broadcast frame from interface `devid` at `offset` of data page `page`. */
   frame(page: number, offset = 0, size = 60): void {
     const at = page * 4096 + offset;
