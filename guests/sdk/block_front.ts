@@ -114,8 +114,12 @@ export class BlockFront {
     yield* store.waitFor(`${back}/state`, is(XenbusStateInitWait, XenbusStateInitialised, XenbusStateConnected));
     const front = new BlockFront(options);
     const { refs } = front.#ringPages;
-    if (refs.length === 1) yield* store.write(`${path}/ring-ref`, String(refs[0]));
-    else {
+    if (refs.length === 1) {
+      yield* store.write(`${path}/ring-ref`, String(refs[0]));
+      // A connection before this one may have had more.
+      if ((yield* store.read(`${path}/ring-page-order`)) !== undefined)
+        yield* store.write(`${path}/ring-page-order`, "0");
+    } else {
       yield* store.write(`${path}/ring-page-order`, String(Math.log2(refs.length)));
       for (const [i, ref] of refs.entries()) yield* store.write(`${path}/ring-ref${i}`, String(ref));
     }
