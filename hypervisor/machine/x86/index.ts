@@ -98,7 +98,8 @@ export class X86Processor implements Processor {
     };
     this.#mmu = new X86Mmu(memory, walker, this.#tlb, state, written, () => this.#badAddressVector());
 
-    const hot = hotEntries((name) => instructions.some((description) => description.name === name));
+    const names = new Set(instructions.map((description) => description.name));
+    const hot = hotEntries((name) => names.has(name));
     const pages = memory.wasm.buffer.byteLength / 65536;
     const base = emitBase(pages, addresses, hot, instructionNamed);
     this.loopBytes = base.loopBytes;

@@ -298,17 +298,17 @@ export class ModuleBuilder {
     section(out, 10, (s) => {
       uleb(s, this.#functions.length);
       for (const fn of this.#functions) {
-        const body: number[] = [];
+        const head: number[] = [];
         const runs = localRuns(fn.locals);
-        uleb(body, runs.length);
+        uleb(head, runs.length);
         for (const [count, type] of runs) {
-          uleb(body, count);
-          body.push(type);
+          uleb(head, count);
+          head.push(type);
         }
-        append(body, fn.code);
-        body.push(Op.end);
-        uleb(s, body.length);
-        append(s, body);
+        uleb(s, head.length + fn.code.length + 1);
+        append(s, head);
+        append(s, fn.code);
+        s.push(Op.end);
       }
     });
     return Uint8Array.from(out);
