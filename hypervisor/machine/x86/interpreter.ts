@@ -13,7 +13,7 @@ import { I32, I64, Op } from "./wasm.ts";
 export { type Addresses, type Facts, type HelperIndexes, type LoopLabels, LoopLocal } from "./interpreter_state.ts";
 
 export class InterpreterBuilder extends FlagsBuilder {
-  /** Records that the code stands for: 2 for a comparison and the jump behind it. */
+  /** Records from PC that the code stands for: 2 for a comparison and the jump behind it. */
   #records = 1;
   #far = false;
 
@@ -32,7 +32,7 @@ export class InterpreterBuilder extends FlagsBuilder {
     jump.semantics(this);
   }
 
-  /** Emits the first of two instructions that share a handler: when the second goes to MISS, PC is at its record. */
+  /** Emits an instruction that shares a handler with the next: when that one goes to MISS, PC is at its record. */
   first(description: Description, shapes: readonly OperandShape[]): void {
     description.semantics(this, ...shapes.map((shape, i) => this.operand(shape, i, shapes, false)));
     this.flush();
