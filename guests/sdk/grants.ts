@@ -114,63 +114,56 @@ export class Grants {
     const count = refs.length;
     const slot = visible ? this.#window.reserve(count) : -1;
     const flags = (visible ? GNTMAP_host_map : GNTMAP_device_map) | (readonly ? GNTMAP_readonly : 0);
-    const maps = this.#xen.arena.use((a) => {
+    const pages = new MappedPages(this.#window, slot, count, readonly, (mapped) => this.#unmapPages(mapped));
+    let failed = -1;
+    this.#xen.arena.use((a) => {
       const list = a.alloc(count * GnttabMapGrantRef.size);
       const s = GnttabMapGrantRef.at(list.view);
-      refs.forEach((ref, i) => {
+      for (let i = 0; i < count; i++) {
         s.$at(i * GnttabMapGrantRef.size);
         if (visible) s.host_addr_num = this.#window.va(slot + i);
         s.flags = flags;
-        s.ref = ref;
+        s.ref = refs[i];
         s.dom = domain;
         s.status = -1;
-      });
+      }
       this.#xen.call("map_grant_ref", __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, list.va, count);
-      return refs.map((_, i) => {
+      for (let i = 0; i < count; i++) {
         s.$at(i * GnttabMapGrantRef.size);
-        return { status: s.status, handle: s.handle, address: s.dev_bus_addr_num };
-      });
+        pages.statuses[i] = s.status;
+        pages.handles[i] = s.handle;
+        pages.addresses[i] = s.dev_bus_addr_num;
+        if (s.status !== GNTST_okay && failed < 0) failed = i;
+      }
     });
-    const clear = (): void => {
-      const mapped = maps.flatMap((m, i) => (m.status === GNTST_okay ? [{ ...m, i }] : []));
-      this.#unmapPages(mapped, slot);
-      if (visible) this.#window.release(slot, count);
-    };
-    const failed = maps.findIndex((m) => m.status !== GNTST_okay);
     if (failed >= 0) {
-      clear();
-      throw new GrantError(`mapping grant ${refs[failed]} of domain ${domain}`, maps[failed].status);
+      pages.unmap();
+      throw new GrantError(`mapping grant ${refs[failed]} of domain ${domain}`, pages.statuses[failed]);
     }
-    return {
-      count,
-      address: (i) => maps[i].address,
-      page: (i) => {
-        if (!visible || !(i >= 0 && i < count)) throw new RangeError(`page ${i} of ${count} is not visible`);
-        return this.#window.view(slot + i, !readonly);
-      },
-      unmap: clear,
-    };
+    return pages;
   }
 
-  #unmapPages(mapped: readonly { handle: number; address: number; i: number }[], slot: number): void {
-    if (mapped.length === 0) return;
-    const status = this.#xen.arena.use((a) => {
-      const list = a.alloc(mapped.length * GnttabUnmapGrantRef.size);
+  #unmapPages(pages: MappedPages): void {
+    const { count, slot } = pages;
+    let worst: number = GNTST_okay;
+    this.#xen.arena.use((a) => {
+      const list = a.alloc(count * GnttabUnmapGrantRef.size);
       const s = GnttabUnmapGrantRef.at(list.view);
-      mapped.forEach(({ handle, address, i }, n) => {
-        s.$at(n * GnttabUnmapGrantRef.size);
+      let n = 0;
+      for (let i = 0; i < count; i++) {
+        if (pages.statuses[i] !== GNTST_okay) continue;
+        s.$at(n++ * GnttabUnmapGrantRef.size);
         if (slot >= 0) s.host_addr_num = this.#window.va(slot + i);
-        else s.dev_bus_addr_num = address;
-        s.handle = handle;
+        else s.dev_bus_addr_num = pages.addresses[i];
+        s.handle = pages.handles[i];
         s.status = -1;
-      });
-      this.#xen.call("unmap_grant_ref", __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref, list.va, mapped.length);
-      return mapped.reduce((worst, _, n) => {
-        s.$at(n * GnttabUnmapGrantRef.size);
-        return Math.min(worst, s.status);
-      }, GNTST_okay as number);
+      }
+      if (n === 0) return;
+      this.#xen.call("unmap_grant_ref", __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref, list.va, n);
+      for (let i = 0; i < n; i++) worst = Math.min(worst, s.$at(i * GnttabUnmapGrantRef.size).status);
     });
-    if (status !== GNTST_okay) throw new GrantError(`unmapping ${mapped.length} grants`, status);
+    if (slot >= 0) this.#window.release(slot, count);
+    if (worst !== GNTST_okay) throw new GrantError(`unmapping ${count} grants`, worst);
   }
 
   /** Lets `domain` map an own page. Throws RangeError when all entries are in use. */
@@ -221,5 +214,39 @@ export class Grants {
     });
     for (let ref = ENTRIES - 1; ref >= GNTTAB_NR_RESERVED_ENTRIES; ref--) this.#free.push(ref);
     return this.#frames;
+  }
+}
+
+/** A class, not an object of closures: one is made for each request of a disk. */
+class MappedPages implements GrantedPages {
+  readonly count: number;
+  /** In the window, -1 when only devices see the pages. */
+  readonly slot: number;
+  readonly statuses: number[] = [];
+  readonly handles: number[] = [];
+  readonly addresses: number[] = [];
+  readonly #window: Window;
+  readonly #readonly: boolean;
+  readonly #unmap: (pages: MappedPages) => void;
+
+  constructor(window: Window, slot: number, count: number, readonly: boolean, unmap: (pages: MappedPages) => void) {
+    this.#window = window;
+    this.slot = slot;
+    this.count = count;
+    this.#readonly = readonly;
+    this.#unmap = unmap;
+  }
+
+  address(i: number): number {
+    return this.addresses[i];
+  }
+
+  page(i: number): Uint8Array<SharedArrayBuffer> {
+    if (this.slot < 0 || !(i >= 0 && i < this.count)) throw new RangeError(`page ${i} of ${this.count} is not visible`);
+    return this.#window.view(this.slot + i, !this.#readonly);
+  }
+
+  unmap(): void {
+    this.#unmap(this);
   }
 }
