@@ -59,7 +59,8 @@ async function compile(root, entries, cache, list) {
     format: "esm",
     target: "node20",
     sourcemap: "linked",
-    keepNames: true,
+    // It would define a name at each making of a closure, at several times the closure's cost.
+    keepNames: false,
     metafile: true,
     logLevel: "silent",
   });
