@@ -2,11 +2,12 @@
 // worker (worker.ts), which runs the machine, and serves its devices. Watches that the worker still answers, and ends the
 // process with the status that dom0 gave, the terminal restored. Started by scripts/start.mjs.
 
-import { closeSync, mkdirSync, openSync, readFileSync, write } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Worker } from "node:worker_threads";
 import { DeviceHost, LINGER_MS } from "./devices.ts";
 import { NodeFiles } from "./files.ts";
+import { Logs } from "./logs.ts";
 import { type HostOptions, parseOptions } from "./options.ts";
 import { NodeTerminal } from "./terminal.ts";
 
@@ -102,31 +103,4 @@ function watch(devices: DeviceHost, terminal: NodeTerminal): void {
       terminal.interrupt = () => process.exit(130);
     } else if (alive) terminal.interrupt = undefined;
   }, WATCH_MS).unref();
-}
-
-/** Logs, files by name in one folder. */
-class Logs {
-  readonly #dir: string;
-  readonly #fds = new Map<string, number>();
-
-  constructor(dir: string) {
-    mkdirSync(dir, { recursive: true });
-    this.#dir = dir;
-  }
-
-  append(name: string, bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
-      let fd = this.#fds.get(name);
-      if (fd === undefined) {
-        fd = openSync(join(this.#dir, name), "a");
-        this.#fds.set(name, fd);
-      }
-      write(fd, bytes, (error) => (error ? reject(error) : resolve()));
-    });
-  }
-
-  close(): void {
-    for (const fd of this.#fds.values()) closeSync(fd);
-    this.#fds.clear();
-  }
 }
