@@ -21,6 +21,7 @@ import {
   MMUEXT_TLB_FLUSH_LOCAL,
   MMUEXT_TLB_FLUSH_MULTI,
 } from "../../../shared/abi/xen.ts";
+import type { Mfn, Va } from "../../../shared/brand.ts";
 import { BareDomain, FLAT } from "../../harness/bare.ts";
 import { bareMachine } from "../../harness/domu.ts";
 
@@ -49,6 +50,32 @@ describe("a page whose contents the hypervisor changes", () => {
     drop.mockClear();
     expect(ext(MMUEXT_COPY_PAGE, a.data + 21, a.data + 22)).toBe(0);
     expect(drop).toHaveBeenCalledWith(a.data + 21);
+  });
+});
+
+describe("the last page of the lower half", () => {
+  const TOP = 0x7ffffffff000;
+  const bytes = new Uint8Array(64).fill(0x5a);
+
+  test("is written up to its end, and not at all by what would go on into the hypervisor's range", () => {
+    const [l3, l2, l1] = [0, 1, 2].map(() => a.domain.memory.alloc() as Mfn);
+    for (const [table, mfn] of [
+      [l3, l2],
+      [l2, l1],
+      [l1, a.data + 30],
+    ])
+      hv.memory.u32[table * 1024 + 1022] = mfn * 4096 + 3; // Without the user bit, which all get.
+    const word = a.vcpu.guestTable * 1024 + 510;
+    expect(hv.mm.setEntry(4, word, l3 * 4096 + 3, 0, a.domain.id)).toBe(0);
+    // Tables get the user bit, those of level 4 the accessed bit too; a level-1 entry is marked as the kernel's.
+    expect([hv.memory.u32[word], hv.memory.u32[l3 * 1024 + 1022]].map((lo) => lo & 0x3f)).toEqual([0x27, 7]);
+    const end = (31 * 4096) as Va;
+    expect(hv.access.write(a.vcpu, (TOP + 4096 - 64) as Va, bytes, 0, 64)).toBe(true);
+    expect(a.bytes.slice(end - 64, end)).toEqual(bytes);
+    a.bytes.fill(0, end - 64, end);
+    expect(hv.access.write(a.vcpu, (TOP + 4096 - 32) as Va, bytes, 0, 64)).toBe(false);
+    expect(a.bytes.slice(end - 64, end)).toEqual(new Uint8Array(64));
+    expect(hv.access.write(a.vcpu, -1, bytes, 0, 64)).toBe(false);
   });
 });
 

@@ -3,6 +3,7 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Hypervisor } from "../../../hypervisor/hypervisor.ts";
 import { CpuLayout, Reg } from "../../../hypervisor/machine/cpu_state.ts";
+import { cpuidLeaf } from "../../../hypervisor/traps/cpuid.ts";
 import { emulateForced, emulatePrivileged } from "../../../hypervisor/traps/emulate.ts";
 import { codeSelectorOk, stackSelectorOk } from "../../../hypervisor/traps/segments.ts";
 import type { Vcpu } from "../../../hypervisor/vcpu.ts";
@@ -280,6 +281,42 @@ describe("ports", () => {
     expect(setBitmap(0x5000n, 65536)).toBe(0);
     expect(at(0x80, 0xec)).toBe("#GP");
     expect(setBitmap(0xffff800000000000n, 1)).toBe(-22);
+  });
+});
+
+describe("cpuid", () => {
+  test("each leaf as SUPPORT.md says, and zeros between", () => {
+    const leaf = (a: number, c = 0): number[] => cpuidLeaf(hv, a, c);
+    const text = (...words: number[]): string => new TextDecoder().decode(Uint32Array.from(words)).replace(/\0/g, "");
+    expect(leaf(0)[0]).toBe(0xd);
+    expect(text(leaf(0)[1], leaf(0)[3], leaf(0)[2])).toBe("AuthenticAMD");
+    expect(leaf(0x80000000)[0]).toBe(0x80000008);
+    expect(leaf(1)[0]).toBe(0x663);
+    expect(text(...[2, 3, 4].flatMap((n) => leaf(0x80000000 + n)))).toBe("Xenolith virtual x86-64 processor");
+    expect(leaf(0x80000008)[0]).toBe(0x3028);
+    expect(leaf(0x40000000)[0]).toBe(0x40000005);
+    expect(leaf(0x40000001)).toEqual([(4 << 16) | 17, 0, 0, 0]);
+    expect(leaf(0x40000002)).toEqual([1, 0x40000000, 1, 0]);
+    expect(leaf(0x40000003)).toEqual([2, 0, 1_000_000, 1]);
+    expect(leaf(0x40000003, 1)).toEqual([0, 0, 0x80000000, 1]);
+    expect(leaf(0x40000003, 2)).toEqual([1_000_000, 0, 0, 0]);
+    expect(leaf(0x40000005)).toEqual([0, 25, 0, 0]); // 32 MiB of machine memory.
+    for (const [a, c] of [
+      [2, 0],
+      [7, 0],
+      [0xd, 0],
+      [5, 0],
+      [0x3fffffff, 0],
+      [0x40000003, 3],
+      [0x40000004, 0],
+      [0x40000005, 1],
+      [0x400000ff, 0],
+      [0x40000100, 0],
+      [0x40000101, 0],
+      [0x80000009, 0],
+      [0xffffffff, 0],
+    ])
+      expect([a, c, leaf(a, c)]).toEqual([a, c, [0, 0, 0, 0]]);
   });
 });
 
