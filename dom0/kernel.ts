@@ -5,6 +5,7 @@
 import { HostError, type Kernel, kernelMain, type Task } from "../guests/sdk/index.ts";
 import type { DomId } from "../shared/brand.ts";
 import type { KernelMain } from "../shared/kernel.ts";
+import { ConsoleBackend } from "./backends/console/index.ts";
 import { Backends, BlockBackend } from "./backends/index.ts";
 import { NetBackend } from "./backends/net/index.ts";
 import { ConsoleDaemon } from "./consoled/index.ts";
@@ -25,7 +26,8 @@ function* main(kernel: Kernel, images: ImageStore): Task {
   const xs = new XsClient(store.server);
   const consoles = new ConsoleDaemon(kernel, xs);
   const networks = new Networks(kernel);
-  const backends = new Backends(kernel, new XsClient(store.server), [new BlockBackend(), new NetBackend(networks)]);
+  const kinds = [new BlockBackend(), new NetBackend(networks), new ConsoleBackend()];
+  const backends = new Backends(kernel, new XsClient(store.server), kinds);
   const toolstack = new Toolstack(kernel, xs, consoles, backends, images);
   service(
     kernel,

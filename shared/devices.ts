@@ -133,6 +133,17 @@ export const DeviceOp = {
   /** Frames in the same form → bytes. What the neighbour is too slow for is dropped. */
   NetWrite: 34,
   NetClose: 35,
+  /**
+   * { path } → a handle: bytes to and from a program of the host at a listening unix socket of that path. One program at a
+   * time, others wait for their turn.
+   */
+  ChannelOpen: 48,
+  /** Waits for bytes of whoever is connected → how many, 0 when the channel is closed. One at a time for a handle. */
+  ChannelRead: 49,
+  /** Waits until somebody is connected and has room → bytes written. */
+  ChannelWrite: 50,
+  /** The data, if any, goes to whoever is connected, who then sees the end. */
+  ChannelClose: 51,
 } as const;
 export type DeviceOp = (typeof DeviceOp)[keyof typeof DeviceOp];
 

@@ -14,6 +14,8 @@ import type { DomId } from "../../shared/brand.ts";
 export interface Backend {
   /** Its folder below /local/domain/0/backend: "vbd". */
   readonly kind: string;
+  /** False for a device in that folder that somebody else serves; without it all are its own. */
+  serves?(devid: number): boolean;
   /** Throws DeviceError, or what describeError knows, for a device that can't be. */
   open(device: Device): Task<Instance>;
 }

@@ -53,6 +53,7 @@ export class Backends {
       return;
     }
     if (backend === undefined || !/^\d{1,5}$/.test(domid ?? "") || !/^\d{1,10}$/.test(devid ?? "")) return;
+    if (backend.serves?.(Number(devid)) === false) return;
     const key = `${kind}/${domid}/${devid}`;
     const known = this.#devices.get(key);
     if (known !== undefined) known.wake();

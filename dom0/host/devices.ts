@@ -65,11 +65,25 @@ export interface NetService {
   close(handle: number): Soon<void>;
 }
 
+/** Byte streams to programs of the host, one at a time for each. */
+export interface ChannelService {
+  /** Errors are thrown with a `code`. */
+  open(path: string): Soon<number>;
+  /** Waits for bytes, at most `limit`; none when the channel is closed. */
+  read(handle: number, limit: number): Soon<Uint8Array>;
+  /** Resolves when somebody is connected who had room for the bytes, which are a copy. */
+  write(handle: number, bytes: Uint8Array): Soon<void>;
+  /** `last` goes to whoever is connected. */
+  close(handle: number, last: Uint8Array): Soon<void>;
+}
+
 export interface HostServices {
   readonly files: FileService;
   readonly terminal: TerminalService;
   /** Undefined: nothing outside can be reached. */
   readonly net?: NetService;
+  /** Undefined: no channels. */
+  readonly channels?: ChannelService | undefined;
   readonly config: HostConfig;
   /** Appends to a log; undefined when none are kept. */
   readonly log: ((name: string, bytes: Uint8Array) => Soon<void>) | undefined;
@@ -190,6 +204,8 @@ export class DeviceHost {
     return (
       op === DeviceOp.TtyResize ||
       op === DeviceOp.NetRead ||
+      op === DeviceOp.ChannelRead ||
+      op === DeviceOp.ChannelWrite ||
       (op === DeviceOp.TtyRead && this.#services.terminal.info().isTTY)
     );
   }
@@ -297,6 +313,18 @@ export class DeviceHost {
         return r.sizeBytes;
       case DeviceOp.NetClose:
         return then(this.#net().close(r.handle), () => 0);
+      case DeviceOp.ChannelOpen:
+        return this.#channels().open(text(input(r).path));
+      case DeviceOp.ChannelRead:
+        if (r.data.length !== 1) throw new Refused(errno.XEN_EINVAL);
+        return then(this.#channels().read(r.handle, r.sizeBytes), (bytes) => {
+          r.data[0].set(bytes);
+          return bytes.length;
+        });
+      case DeviceOp.ChannelWrite:
+        return then(this.#channels().write(r.handle, this.#copy(r)), () => r.sizeBytes);
+      case DeviceOp.ChannelClose:
+        return then(this.#channels().close(r.handle, this.#copy(r)), () => 0);
       default:
         throw new Refused(errno.XEN_ENOSYS);
     }
@@ -305,6 +333,11 @@ export class DeviceHost {
   #net(): NetService {
     if (this.#services.net === undefined) throw new Refused(errno.XEN_ENODEV);
     return this.#services.net;
+  }
+
+  #channels(): ChannelService {
+    if (this.#services.channels === undefined) throw new Refused(errno.XEN_ENODEV);
+    return this.#services.channels;
   }
 
   #copy(r: Request): Uint8Array<ArrayBuffer> {

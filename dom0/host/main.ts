@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Worker } from "node:worker_threads";
+import { NodeChannels } from "./channels.ts";
 import { DeviceHost, LINGER_MS } from "./devices.ts";
 import { NodeFiles } from "./files.ts";
 import { Logs } from "./logs.ts";
@@ -49,13 +50,18 @@ export async function main(worker: Worker, args: readonly string[], root: string
   const { uplinks, captures } = options;
   // Sockets and children are loaded only where there is an uplink.
   const net = uplinks.length === 0 ? undefined : new (await import("./net.ts")).NodeNet();
-  process.on("exit", () => net?.closeAll());
+  const channels = new NodeChannels();
+  process.on("exit", () => {
+    net?.closeAll();
+    channels.closeAll();
+  });
   const devices = new DeviceHost(
     memory,
     {
       files: new NodeFiles(),
       terminal,
       ...(net && { net }),
+      channels,
       config: { version, logs: logs !== undefined, uplinks, captures },
       log: logs === undefined ? undefined : (name, bytes) => logs.append(name, bytes),
       exit: (status) => {

@@ -10,11 +10,12 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { chownSync, mkdtempSync, rmSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { NetService } from "./devices.ts";
 import { FrameSplitter } from "./frame_splitter.ts";
+import { type Address, listen } from "./listener.ts";
 import { fault } from "./raw_file.ts";
 
 /** Between two attempts to reach a neighbour. */
@@ -64,9 +65,6 @@ export class NodeNet implements NetService {
     return stream;
   }
 }
-
-/** Where a stream leads to. */
-type Address = { readonly path: string } | { readonly host: string; readonly port: number };
 
 function addressOf(text: string): Address | undefined {
   if (text.startsWith("unix:") && text.length > 5) return { path: text.slice(5) };
@@ -185,25 +183,17 @@ class ConnectingStream extends Stream {
 
 class ListeningStream extends Stream {
   readonly #address: Address;
-  readonly #server: Server;
+  #server: Server | undefined = undefined;
 
   constructor(address: Address) {
     super();
     this.#address = address;
-    this.#server = createServer((socket) => {
-      if (this.connected || this.closed) socket.destroy();
-      else this.use(socket);
-    });
   }
 
-  start(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(this.#address, () => {
-        this.#server.off("error", reject);
-        this.#server.on("error", () => {});
-        resolve();
-      });
+  async start(): Promise<void> {
+    this.#server = await listen(this.#address, (socket) => {
+      if (this.connected || this.closed) socket.destroy();
+      else this.use(socket);
     });
   }
 
@@ -213,7 +203,7 @@ class ListeningStream extends Stream {
 
   override close(): void {
     super.close();
-    this.#server.close();
+    this.#server?.close();
   }
 }
 

@@ -9,6 +9,7 @@ import type { Backends } from "../backends/index.ts";
 import type { ConsoleDaemon } from "../consoled/index.ts";
 import { domainPath, RELEASE_DOMAIN, type XsClient } from "../xenstored/index.ts";
 import { buildDomain } from "./builder/build.ts";
+import { Channels } from "./channels.ts";
 import type { DiskConfig } from "./config/disk.ts";
 import type { DomainConfig } from "./config/index.ts";
 import type { VifConfig } from "./config/vif.ts";
@@ -48,6 +49,7 @@ export class Toolstack {
   readonly xc: Xc;
   readonly disks: Disks;
   readonly nics: Nics;
+  readonly channels: Channels;
   readonly #kernel: Kernel;
   readonly #xs: XsClient;
   readonly #consoles: ConsoleDaemon;
@@ -66,6 +68,7 @@ export class Toolstack {
     this.#backends = backends;
     this.disks = new Disks(kernel, xs, backends);
     this.nics = new Nics(kernel, xs, backends);
+    this.channels = new Channels(xs, backends);
     this.#images = images;
     this.xc = new Xc(kernel);
     const pages = this.xc.domainInfo(0)?.totPages ?? 0;
@@ -190,6 +193,7 @@ export class Toolstack {
       this.#consoles.open(domid);
       for (const disk of disks) yield* this.disks.attach(domid, disk);
       for (const vif of config.vifs) yield* this.nics.attach(domid, vif);
+      for (const [i, channel] of config.channels.entries()) yield* this.channels.attach(domid, i + 1, channel);
       if (config.cpuWeight !== undefined) this.#setWeight(domid, config.cpuWeight);
       whole = true;
     } catch (error) {

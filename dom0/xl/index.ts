@@ -4,6 +4,7 @@
 import { type Task, XenError } from "../../guests/sdk/index.ts";
 import { describeError } from "../toolstack/errors.ts";
 import { blockAttach, blockDetach, blockList } from "./block.ts";
+import { channelList } from "./channel.ts";
 import { console } from "./console.ts";
 import { type Command, CommandError, type XlContext } from "./context.ts";
 import { destroy, pause, reboot, shutdown, unpause } from "./control.ts";
@@ -39,6 +40,7 @@ export const XL_COMMANDS: readonly Command[] = [
   networkAttach,
   networkList,
   networkDetach,
+  channelList,
   schedBvt,
   debugKeysCommand,
 ];

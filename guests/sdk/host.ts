@@ -116,18 +116,24 @@ export class Host {
 
   /** Joins a neighbour outside of the machine; the forms of `spec` are in dom0/host/net.ts. */
   *openNet(spec: string): Task<HostNet> {
+    return new HostNet(this, spec, yield* this.#openHandle(DeviceOp.NetOpen, spec, { spec }));
+  }
+
+  /** A byte stream at a listening unix socket of the host. */
+  *openChannel(path: string): Task<HostChannel> {
+    const handle = yield* this.#openHandle(DeviceOp.ChannelOpen, path, { path });
+    return new HostChannel(this, path, handle);
+  }
+
+  /** A request in msgpack that is answered by a handle. */
+  *#openHandle(op: DeviceOp, what: string, input: object): Task<number> {
     const pages = this.buffer(PAGE_SIZE);
-    const request = pack({ spec });
+    const request = pack(input);
     pages.bytes.set(request);
-    const handle = yield* this.transfer(
-      DeviceOp.NetOpen,
-      pages,
-      request.length,
-      { inputBytes: request.length },
-      (n) => n,
-    );
-    if (handle < 0) throw new HostError(spec, handle);
-    return new HostNet(this, spec, handle);
+    const fields = { inputBytes: request.length };
+    const handle = yield* this.transfer(op, pages, request.length, fields, (n) => n);
+    if (handle < 0) throw new HostError(what, handle);
+    return handle;
   }
 
   /** Ends the machine: the process exits with `status` when what was written before is out. */
@@ -311,5 +317,46 @@ export class HostNet {
 
   *close(): Task {
     yield* this.#host.request(DeviceOp.NetClose, { handle: this.#handle });
+  }
+}
+
+/** A byte stream to programs of the host, one at a time. */
+export class HostChannel {
+  readonly #host: Host;
+  readonly #path: string;
+  readonly #handle: number;
+
+  constructor(host: Host, path: string, handle: number) {
+    this.#host = host;
+    this.#path = path;
+    this.#handle = handle;
+  }
+
+  /** Waits for bytes, at most a page; none when the channel was closed. */
+  *read(): Task<Uint8Array> {
+    const pages = this.#host.buffer(PAGE_SIZE);
+    const fields = { handle: this.#handle };
+    const got = yield* this.#host.transfer<Uint8Array>(DeviceOp.ChannelRead, pages, PAGE_SIZE, fields, (n) =>
+      pages.bytes.slice(0, n),
+    );
+    if (typeof got === "number") throw new HostError(this.#path, got);
+    return got;
+  }
+
+  /** Waits until a program is connected and has room. */
+  *write(bytes: Uint8Array): Task {
+    const status = yield* this.#send(DeviceOp.ChannelWrite, bytes);
+    if (status < 0) throw new HostError(this.#path, status);
+  }
+
+  /** `last` goes to whoever is connected; nobody waits for it to be taken. Calls that wait end. */
+  *close(last: Uint8Array): Task {
+    yield* this.#send(DeviceOp.ChannelClose, last);
+  }
+
+  *#send(op: DeviceOp, bytes: Uint8Array): Task<number> {
+    const pages = this.#host.buffer(bytes.length);
+    pages.bytes.set(bytes);
+    return yield* this.#host.transfer(op, pages, bytes.length, { handle: this.#handle }, (n) => n);
   }
 }

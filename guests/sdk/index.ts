@@ -4,7 +4,16 @@ export { type BlockBuffer, BlockError, BlockFront, type BlockFrontOptions, type 
 export { Clock } from "./clock.ts";
 export { type EventPort, Events } from "./events.ts";
 export { GrantError, type GrantedPages, Grants } from "./grants.ts";
-export { type FileInfo, Host, HostError, HostFile, HostNet, type Segment, type TerminalInfo } from "./host.ts";
+export {
+  type FileInfo,
+  Host,
+  type HostChannel,
+  HostError,
+  HostFile,
+  HostNet,
+  type Segment,
+  type TerminalInfo,
+} from "./host.ts";
 export { Kernel, kernelMain } from "./kernel.ts";
 export { PAGE_SIZE, type Pages } from "./pages.ts";
 export {

@@ -1,7 +1,7 @@
 // A simulated host for tests: files in a map, a terminal that is a script and a string, everything answered at once, in
 // the test's own thread. What dom0 has asked for can be looked at afterwards.
 
-import type { FileService, HostServices, TerminalService } from "../../dom0/host/devices.ts";
+import type { ChannelService, FileService, HostServices, TerminalService } from "../../dom0/host/devices.ts";
 import type { FileInfo, OpenedFile, TerminalInfo } from "../../shared/devices.ts";
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
@@ -11,7 +11,7 @@ function fail(code: string): never {
 }
 
 /** A promise whose followers run as soon as it is resolved, so that a test needs no event loop. */
-class Later<T> implements PromiseLike<T> {
+export class Later<T> implements PromiseLike<T> {
   #value: { is: T } | undefined = undefined;
   readonly #followers: ((value: T) => void)[] = [];
 
@@ -33,6 +33,7 @@ class Later<T> implements PromiseLike<T> {
 export class SimulatedHost implements HostServices, FileService, TerminalService {
   readonly files = this;
   readonly terminal = this;
+  channels: ChannelService | undefined = undefined;
   readonly config = { version: "0.0.0", logs: true };
   /** What is on the disk, by path. */
   readonly disk = new Map<string, Uint8Array>();

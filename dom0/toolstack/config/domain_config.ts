@@ -2,6 +2,7 @@
 // create. Devices and guest types that don't exist here are refused by name; settings of the real xl that have no effect
 // here are accepted in silence, and names that no xl knows give a warning.
 
+import { type ChannelConfig, parseChannel } from "./channel.ts";
 import { type DiskConfig, parseDisk } from "./disk.ts";
 import { ConfigError, ItemError } from "./errors.ts";
 import type { Setting, Settings } from "./parser.ts";
@@ -37,6 +38,7 @@ export interface DomainConfig {
   readonly cpuWeight: number | undefined;
   readonly disks: readonly DiskConfig[];
   readonly vifs: readonly VifConfig[];
+  readonly channels: readonly ChannelConfig[];
   readonly onPoweroff: ShutdownAction;
   readonly onReboot: ShutdownAction;
   readonly onCrash: ShutdownAction;
@@ -64,7 +66,6 @@ const NOT_SUPPORTED = [
   "vdispl",
   "vsnd",
   "pvcalls",
-  "channel",
   "dtdev",
   "ioports",
   "iomem",
@@ -85,7 +86,9 @@ const WITHOUT_EFFECT =
   xen_platform_pci xend_suspend_evtchn_compat`.split(/\s+/);
 
 const KNOWN = new Set<string>([
-  ..."name uuid type kernel ramdisk cmdline extra root memory maxmem vcpus maxvcpus cpu_weight disk vif".split(" "),
+  ..."name uuid type kernel ramdisk cmdline extra root memory maxmem vcpus maxvcpus cpu_weight disk vif channel".split(
+    " ",
+  ),
   ..."on_poweroff on_reboot on_crash on_watchdog on_soft_reset".split(" "),
   ...NOT_SUPPORTED,
   ...WITHOUT_EFFECT,
@@ -125,6 +128,7 @@ export function domainConfig(file: string, settings: Settings, warn: (line: stri
     cpuWeight: read.number("cpu_weight", 1, 65535),
     disks: read.each("disk", parseDisk),
     vifs: read.each("vif", (text) => parseVif(text, warn)),
+    channels: read.each("channel", (text) => parseChannel(text, warn)),
     onPoweroff: read.action("on_poweroff", "destroy"),
     onReboot: read.action("on_reboot", "restart"),
     onCrash: read.action("on_crash", "destroy"),
