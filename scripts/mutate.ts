@@ -1,7 +1,7 @@
 // `npm run mutate`: mutation testing of the guards that keep domains apart. Each mutant takes one check, comparison or
 // clean-up out of the hypervisor (mutate/mutators.ts), and some test must fail. Works on what is committed, in copies.
-//   npm run mutate -- [--list] [--files PREFIX[,PREFIX]] [--only ID-PART] [--sample N] [--seed S] [--quick] [--jobs N]
-//                     [--limit SECONDS] [--json FILE]
+//   npm run mutate -- [--list] [--files PREFIX[,PREFIX]] [--only ID-PART[,ID-PART]] [--sample N] [--seed S] [--quick]
+//                     [--jobs N] [--limit SECONDS] [--json FILE]
 // Prints a line for each mutant, the survivors, and the score: killed of all. Exit status 1 when the tests fail unmutated.
 // --quick asks only the tests of the mutant's own folder: for finding what they leave unwatched, not for the score.
 
@@ -47,7 +47,8 @@ const committed = (file: string): string =>
   execFileSync("git", ["show", `HEAD:${file}`], { cwd: root, encoding: "utf8" });
 let mutants = sources.flatMap((file) => mutantsOf(file, committed(file)));
 const total = mutants.length;
-if (options.only !== undefined) mutants = mutants.filter(({ id }) => id.includes(options.only as string));
+const only = options.only?.split(",");
+if (only !== undefined) mutants = mutants.filter(({ id }) => only.some((part) => id.includes(part)));
 if (options.sample !== undefined) mutants = sample(mutants, Number(options.sample), Number(options.seed));
 
 if (options.list) for (const { id, before, after } of mutants) console.log(`${id}\n  - ${before}\n  + ${after}`);
