@@ -1,7 +1,8 @@
 // Listening sockets of the host, for uplinks (net.ts) and channels (channels.ts).
 
-import { statSync, unlinkSync } from "node:fs";
+import { existsSync, statSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type ServerOpts, type Socket } from "node:net";
+import { dirname } from "node:path";
 import { fault } from "./raw_file.ts";
 
 /** Where a stream leads to. */
@@ -19,7 +20,11 @@ export async function listen(
   use: (socket: Socket) => void,
   options: ServerOpts = {},
 ): Promise<Server> {
-  if ("path" in address && Buffer.byteLength(address.path) > MAX_PATH) throw fault("ENAMETOOLONG", address.path);
+  if ("path" in address) {
+    if (Buffer.byteLength(address.path) > MAX_PATH) throw fault("ENAMETOOLONG", address.path);
+    // Node would say EACCES.
+    if (!existsSync(dirname(address.path))) throw fault("ENOENT", address.path);
+  }
   try {
     return await attempt(address, use, options);
   } catch (error) {

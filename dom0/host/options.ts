@@ -69,7 +69,7 @@ export async function parseOptions(args: readonly string[], version: string): Pr
     .option("log-dir", {
       type: "string",
       requiresArg: true,
-      describe: "keep consoles and the hypervisor's log in this folder",
+      describe: "keep consoles and the hypervisor's log in this folder; of each log at most five files of 1 MiB",
     })
     .option("guest-console-io", {
       type: "boolean",

@@ -107,6 +107,7 @@ describe("a channel's socket", () => {
     writeFileSync(path, "a file");
     await expect(channels.open(path)).rejects.toMatchObject({ code: "EADDRINUSE" });
     await expect(channels.open(`/tmp/${"x".repeat(110)}`)).rejects.toMatchObject({ code: "ENAMETOOLONG" });
+    await expect(channels.open(join(folder, "none", "x.sock"))).rejects.toMatchObject({ code: "ENOENT" });
   });
 
   test("there are so many at once", async () => {
