@@ -40,7 +40,7 @@ export class SimulatedChannel implements ChannelService {
   }
 
   open(path: string): number {
-    if (path === "/taken") throw Object.assign(new Error(path), { code: "EADDRINUSE" });
+    if (path === "/taken" || path === this.path) throw Object.assign(new Error(path), { code: "EADDRINUSE" });
     this.path = path;
     return 1;
   }

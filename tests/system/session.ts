@@ -2,6 +2,7 @@
 // or at a terminal, and what a person would see comes out.
 
 import { readFileSync } from "node:fs";
+import type { ChannelService } from "../../dom0/host/devices.ts";
 import { dom0Kernel } from "../../dom0/kernel.ts";
 import type { KernelMain } from "../../shared/kernel.ts";
 import { Dom0Machine } from "../harness/dom0.ts";
@@ -11,6 +12,8 @@ export interface SessionOptions {
   /** Files on the simulated disk; a path alone is taken from the project's folder. */
   readonly files?: readonly (string | readonly [path: string, content: string | Uint8Array])[];
   readonly terminal?: boolean;
+  /** Sockets for channel=; without it there are none. */
+  readonly channels?: ChannelService;
   /** Dom0's kernel, as a rule the real one. */
   readonly main?: KernelMain;
 }
@@ -27,9 +30,16 @@ export const GUEST_FILES: readonly string[] = [
 export class Session {
   readonly #dom0: Dom0Machine;
 
-  constructor({ memoryMiB = 128, files = GUEST_FILES, terminal = false, main = dom0Kernel() }: SessionOptions = {}) {
+  constructor({
+    memoryMiB = 128,
+    files = GUEST_FILES,
+    terminal = false,
+    main = dom0Kernel(),
+    channels,
+  }: SessionOptions = {}) {
     this.#dom0 = new Dom0Machine({ main, memoryMiB, dom0MemoryMiB: 16 });
     const { host } = this.#dom0;
+    host.channels = channels;
     if (terminal) host.tty = { isTTY: true, outputIsTTY: true, columns: 80, rows: 24, colour: false };
     for (const file of files) {
       const [path, content] = typeof file === "string" ? [file, readFileSync(file)] : file;
