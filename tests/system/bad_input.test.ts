@@ -49,7 +49,7 @@ const CASES: [string, string, string | Uint8Array | undefined, string][] = [
   ],
   ["a syntax error", 'name = "bad\n', undefined, "bad.cfg:1:8: string has no closing quote"],
   ["no name", 'kernel = "k"', undefined, "bad.cfg: Domain name must be specified"],
-  ["a disk", cfg("k", 'disk = [ "x" ]'), undefined, 'bad.cfg:4:8: "disk" is not supported yet'],
+  ["a disk", cfg("k", 'disk = [ "x" ]'), undefined, 'bad.cfg:4:10: disk "x": no vdev specified, as in vdev=xvda'],
   ["more memory than is free", cfg("k", "memory = 2000"), hello, "not enough free memory: bad needs 2000 MiB"],
   ["no ramdisk", cfg("k", 'ramdisk = "nowhere"'), hello, "ramdisk nowhere: No such file or directory"],
 ];
