@@ -3,12 +3,12 @@
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { imagePath } from "../../scripts/images/folder.ts";
-import { Configurations, lacking, session } from "./machine.ts";
+import { Configurations, lacking, RunningSession, session } from "./machine.ts";
 
 const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
 const run = (program: string, ...args: string[]) =>
@@ -161,5 +161,36 @@ describe.skipIf(noLinux)(`Linux with disks${noLinux ? ` (skipped: ${noLinux})` :
     expect(output).toMatch(/^51712 0 {3}2 +1 /m);
     expect(output.slice(output.lastIndexOf(free[2]))).not.toMatch(/error|crash|backend/i);
     expect(readFileSync(image).some((byte) => byte !== 0)).toBe(true);
+  });
+
+  test("sees its disk grow when the host's file does, and writes to the new end", async () => {
+    const image = join(folder, "growing.img");
+    writeFileSync(image, Buffer.alloc(4 * 1048576));
+    const config = configurations.write("growing", {
+      kernel: imagePath("vmlinuz"),
+      ramdisk: imagePath("disk"),
+      extra: "console=hvc0 quiet",
+      memory: 256,
+      disk: [`${image},raw,xvda,rw`],
+    });
+    const wait =
+      "blockdev --getsize64 /dev/xvda; while [ $(blockdev --getsize64 /dev/xvda) = 4194304 ]; do usleep 100000; done";
+    const write =
+      "echo end | dd of=/dev/xvda bs=512 seek=16383 conv=sync,fsync 2>/dev/null; blockdev --getsize64 /dev/xvda";
+    const machine = new RunningSession([
+      `xl create ${config}`,
+      `xl console growing --timeout 200 --expect "xenolith# $" --send "${wait}; ${write}" --expect "8388608\\n.*# $"`,
+      "xl destroy growing",
+    ]);
+    await machine.shows("4194304\n");
+    truncateSync(image, 8 * 1048576);
+    const { output, errors } = await machine.ended;
+    expect(errors).toBe("");
+    expect(output).toContain("8388608\n");
+    expect(
+      readFileSync(image)
+        .subarray(16383 * 512, 16383 * 512 + 4)
+        .toString(),
+    ).toBe("end\n");
   });
 });

@@ -38,6 +38,7 @@ export interface ConnectionOptions {
   readonly kernel: Kernel;
   readonly domid: DomId;
   readonly disk: Disk;
+  readonly sectors: number;
   readonly writable: boolean;
   readonly discard: boolean;
   /** The ring's pages, mapped writable. */
@@ -50,7 +51,7 @@ export interface ConnectionOptions {
 export class BlockConnection {
   readonly #o: ConnectionOptions;
   readonly #ring: BackRing;
-  readonly #sectors: number;
+  #sectors: number;
   readonly #work = new WaitQueue();
   readonly #idle = new WaitQueue();
   readonly #slot = new Uint8Array(BlkifRequest.size);
@@ -67,14 +68,19 @@ export class BlockConnection {
 
   constructor(options: ConnectionOptions) {
     this.#o = options;
-    const { ring, port, disk, kernel, domid } = options;
+    const { ring, port, sectors, kernel, domid } = options;
     this.#ring = new BackRing(
       Array.from({ length: ring.count }, (_, i) => ring.page(i)),
       BlkifRequest.size,
     );
-    this.#sectors = Math.floor(disk.sizeBytes / SECTOR);
+    this.#sectors = sectors;
     port.onEvent = () => this.#wake();
     kernel.spawn(`disk of domain ${domid}`, this.#serve());
+  }
+
+  /** The disk has another size: for requests that begin from now on. */
+  resize(sectors: number): void {
+    this.#sectors = sectors;
   }
 
   /** No more requests are taken; returns when none is under way. The ring and the port are the caller's to give back. */

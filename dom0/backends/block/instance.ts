@@ -2,8 +2,9 @@
 // its event channel for a connection (public/io/blkif.h, "Backend Device Properties" and "Frontend XenBus Nodes").
 // Not offered: barriers, persistent grants, large sectors, several queues.
 
-import { type EventPort, GrantError, type GrantedPages, type Task } from "../../../guests/sdk/index.ts";
+import { type EventPort, GrantError, type GrantedPages, type Task, WaitQueue } from "../../../guests/sdk/index.ts";
 import { VDISK_READONLY } from "../../../shared/abi/io/blkif.ts";
+import { XenbusStateConnected } from "../../../shared/abi/io/xenbus.ts";
 import type { GrantRef, Port } from "../../../shared/brand.ts";
 import { type Device, DeviceError, type Instance, type Nodes } from "../backend.ts";
 import { BlockConnection } from "./connection.ts";
@@ -20,21 +21,34 @@ interface Connected {
   readonly port: EventPort;
 }
 
+export interface BlockOptions {
+  readonly writable: boolean;
+  readonly discard: boolean;
+  /** Called when the disk has been closed. */
+  closed(): void;
+  /** Bytes that the disk has by now; undefined: no change can be seen. */
+  sizeNow(): Task<number | undefined>;
+}
+
+const CONNECTED = String(XenbusStateConnected);
+
 export class BlockInstance implements Instance {
   readonly #device: Device;
   readonly #disk: Disk;
   readonly #writable: boolean;
   readonly #discard: boolean;
-  readonly #closed: () => void;
+  readonly #options: BlockOptions;
+  readonly #disconnected = new WaitQueue();
+  #sectors: number;
   #connected: Connected | undefined = undefined;
 
-  /** `closed` is called when the disk has been closed. */
-  constructor(device: Device, disk: Disk, options: { writable: boolean; discard: boolean; closed: () => void }) {
+  constructor(device: Device, disk: Disk, options: BlockOptions) {
     this.#device = device;
     this.#disk = disk;
     this.#writable = options.writable;
     this.#discard = options.discard && options.writable;
-    this.#closed = options.closed;
+    this.#options = options;
+    this.#sectors = Math.floor(disk.sizeBytes / SECTOR);
   }
 
   get announce(): Nodes {
@@ -53,7 +67,7 @@ export class BlockInstance implements Instance {
 
   get #geometry(): Nodes {
     return {
-      sectors: String(Math.floor(this.#disk.sizeBytes / SECTOR)),
+      sectors: String(this.#sectors),
       info: String(this.#writable ? 0 : VDISK_READONLY),
       "sector-size": String(SECTOR),
       "physical-sector-size": String(PHYSICAL_SECTOR),
@@ -79,14 +93,33 @@ export class BlockInstance implements Instance {
       kernel: device.kernel,
       domid: device.domid,
       disk: this.#disk,
+      sectors: this.#sectors,
       writable: this.#writable,
       discard: this.#discard,
       ring,
       port,
       broken: (reason) => device.fail(reason),
     });
-    this.#connected = { connection, ring, port };
+    const connected = { connection, ring, port };
+    this.#connected = connected;
+    device.kernel.spawn(`size of a disk of domain ${device.domid}`, this.#followSize(connected));
     return this.#geometry;
+  }
+
+  /** Tells the frontend of another size as others' backends do: `sectors`, then the state Connected once more. */
+  *#followSize(connected: Connected): Task {
+    const device = this.#device;
+    const over = (): boolean => this.#connected !== connected;
+    while (!(yield* this.#disconnected.until(over, BlockLimits.sizeLookNs))) {
+      const sizeBytes = yield* this.#options.sizeNow();
+      if (sizeBytes === undefined) return;
+      const sectors = Math.floor(sizeBytes / SECTOR);
+      if (over() || sectors === this.#sectors || sectors === 0 || device.read("state") !== CONNECTED) continue;
+      this.#sectors = sectors;
+      connected.connection.resize(sectors);
+      device.write("sectors", String(sectors));
+      device.write("state", CONNECTED);
+    }
   }
 
   #ringRefs(): GrantRef[] {
@@ -106,6 +139,7 @@ export class BlockInstance implements Instance {
     const connected = this.#connected;
     if (connected === undefined) return;
     this.#connected = undefined;
+    this.#disconnected.wakeAll();
     yield* connected.connection.stop();
     connected.port.close();
     try {
@@ -120,7 +154,7 @@ export class BlockInstance implements Instance {
     try {
       yield* this.#disk.close();
     } finally {
-      this.#closed();
+      this.#options.closed();
     }
   }
 }

@@ -13,4 +13,6 @@ export const BlockLimits = {
   mappedPages: 2048,
   /** Requests taken before other threads have their turn. */
   requestsPerTurn: 32,
+  /** How often a connected disk's file is looked at for another size. */
+  sizeLookNs: 5e9,
 } as const;
