@@ -130,3 +130,8 @@ export function hex(text: string): number[] {
 }
 
 export { Reg };
+
+/** Vector, error code and CR2 of the exception that ended the run. */
+export function fault(m: Machine): [number, number, bigint] {
+  return [m.cpu.field(CpuLayout.vector), m.cpu.field(CpuLayout.errorCode), m.get(Reg.CR2)];
+}
