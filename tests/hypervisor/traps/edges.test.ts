@@ -292,7 +292,7 @@ describe("cpuid", () => {
     expect(text(leaf(0)[1], leaf(0)[3], leaf(0)[2])).toBe("AuthenticAMD");
     expect(leaf(0x80000000)[0]).toBe(0x80000008);
     expect(leaf(1)[0]).toBe(0x663);
-    // Linux with two vcpus complained when the initial APIC id, the top byte, was not 0 for each.
+    // The initial APIC id, the top byte, is 0 on every vcpu, as Xen 4.17 has it for PV domains.
     expect(leaf(1)[1]).toBe(0x10800);
     expect(text(...[2, 3, 4].flatMap((n) => leaf(0x80000000 + n)))).toBe("Xenolith virtual x86-64 processor");
     expect(leaf(0x80000008)[0]).toBe(0x3028);
