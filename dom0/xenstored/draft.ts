@@ -2,7 +2,7 @@
 // transaction. It checks rights and quotas, records what was looked at (a conflict is a change to any of it) and what was
 // changed (for watches). Made by store.ts, which also decides whether a draft becomes the store.
 
-import { XsError } from "./errors.ts";
+import { XsError, type XsErrorCode } from "./errors.ts";
 import { XsLimits } from "./limits.ts";
 import { childPath, components, parentPath } from "./paths.ts";
 import { allows, type Identity, inherited, OWNER, type Permissions, READ, WRITE } from "./permissions.ts";
@@ -22,6 +22,13 @@ export type NodeCounts = Map<number, number>;
 /** Generation recorded for a path at which there was nothing. */
 const ABSENT = -1;
 
+/** Somebody asked for a path at which there was nothing: why it was refused is decided by the nearest node above. */
+interface Refused {
+  readonly who: Identity;
+  readonly path: string;
+  readonly rights: number;
+}
+
 export class Draft {
   root: StoreNode;
   /** The root that it started from. */
@@ -29,6 +36,7 @@ export class Draft {
   readonly changes: Change[] = [];
   /** Paths looked at, with the generation that they had in `base`. */
   readonly touched = new Map<string, number>();
+  readonly refused = new Map<string, Refused>();
   readonly #counts: NodeCounts;
   /** Differences to the counts. */
   readonly counted: NodeCounts = new Map();
@@ -54,7 +62,7 @@ export class Draft {
   /** Sets the value, making what is missing. Throws EACCES, ENOSPC. */
   write(who: Identity, path: string, value: string): void {
     if (!who.privileged && value.length > XsLimits.nodeSize) throw new XsError("ENOSPC", path);
-    const node = this.#lookUp(path);
+    const node = this.#lookUp(who, path);
     if (node === undefined) this.#create(who, path, value);
     else {
       if (!allows(who, node.perms, WRITE)) throw new XsError("EACCES", path);
@@ -65,7 +73,7 @@ export class Draft {
 
   /** Makes the node and its parents where missing; leaves what is there. Throws EACCES, ENOSPC. */
   mkdir(who: Identity, path: string): void {
-    const node = this.#lookUp(path);
+    const node = this.#lookUp(who, path);
     if (node !== undefined) {
       if (!allows(who, node.perms, WRITE)) throw new XsError("EACCES", path);
       return;
@@ -77,16 +85,16 @@ export class Draft {
   /** Removes the node and all below. Throws EINVAL for the root, EACCES, ENOENT when the parent isn't there either. */
   remove(who: Identity, path: string): void {
     if (path === "/") throw new XsError("EINVAL", "the root can't be removed");
-    const node = this.#lookUp(path);
+    const node = this.#lookUp(who, path);
     if (node === undefined) {
-      if (this.#lookUp(parentPath(path)) === undefined) throw new XsError("ENOENT", path);
+      if (this.#lookUp(who, parentPath(path)) === undefined) throw new XsError("ENOENT", path);
       return;
     }
     if (!allows(who, node.perms, WRITE)) throw new XsError("EACCES", path);
-    this.#touch(parentPath(path));
+    this.#touch(who, parentPath(path));
     this.changes.push({ path, exact: false });
     walk(node, path, (at, gone) => {
-      this.#touch(at);
+      this.#touch(who, at);
       this.#count(gone.perms[0].domid, -1);
       if (at !== path) this.changes.push({ path: at, exact: true });
     });
@@ -117,11 +125,10 @@ export class Draft {
   }
 
   #get(who: Identity, path: string, rights: number): StoreNode {
-    const node = this.#lookUp(path);
+    const node = this.#lookUp(who, path);
     if (node === undefined) {
-      // Who may not look into the nearest node above doesn't learn what is missing there.
-      const above = find(this.root, this.#nearest(path));
-      throw new XsError(above && allows(who, above.perms, rights & (READ | WRITE)) ? "ENOENT" : "EACCES", path);
+      this.refused.set(`${rights} ${path}`, { who, path, rights });
+      throw new XsError(refusal(this.root, who, path, rights), path);
     }
     if (!allows(who, node.perms, rights)) throw new XsError("EACCES", path);
     return node;
@@ -130,34 +137,31 @@ export class Draft {
   /** Makes `path` and its missing parents, the last with `value`. */
   #create(who: Identity, path: string, value: string): void {
     const names = components(path);
-    const above = this.#nearest(path);
+    const above = nearest(this.root, path);
     const parent = find(this.root, above)!;
-    this.#touch(above.length === 0 ? "/" : `/${above.join("/")}`);
+    this.#touch(who, above.length === 0 ? "/" : `/${above.join("/")}`);
     if (!allows(who, parent.perms, WRITE)) throw new XsError("EACCES", path);
     const missing = names.length - above.length;
     const perms = inherited(who, parent.perms);
     if (!who.privileged && this.nodesOf(who.domid) + missing > XsLimits.nodes) throw new XsError("ENOSPC", path);
     let node: StoreNode = { value, perms, children: new Map(), generation: this.#nextGeneration() };
     for (let i = names.length - 1; i > above.length; i--) {
-      this.#touch(`/${names.slice(0, i).join("/")}`);
+      this.#touch(who, `/${names.slice(0, i).join("/")}`);
       node = { value: "", perms, children: new Map([[names[i], node]]), generation: this.#nextGeneration() };
     }
     this.#count(perms[0].domid, missing);
     this.root = replace(this.root, [...above, names[above.length]], node, this.#nextGeneration());
   }
 
-  #nearest(path: string): string[] {
-    const names = components(path);
-    return names.slice(0, depthOf(this.root, names));
-  }
-
-  #lookUp(path: string): StoreNode | undefined {
-    this.#touch(path);
+  #lookUp(who: Identity, path: string): StoreNode | undefined {
+    this.#touch(who, path);
     return find(this.root, components(path));
   }
 
-  #touch(path: string): void {
+  /** Throws ENOSPC for a guest that looks at more than a transaction may remember. */
+  #touch(who: Identity, path: string): void {
     if (this.touched.has(path)) return;
+    if (!who.privileged && this.touched.size >= XsLimits.transactionNodes) throw new XsError("ENOSPC", path);
     this.touched.set(path, find(this.base, components(path))?.generation ?? ABSENT);
   }
 
@@ -175,7 +179,20 @@ export function conflicts(draft: Draft, root: StoreNode): boolean {
   if (draft.base === root) return false;
   for (const [path, generation] of draft.touched)
     if ((find(root, components(path))?.generation ?? ABSENT) !== generation) return true;
+  for (const { who, path, rights } of draft.refused.values())
+    if (refusal(root, who, path, rights) !== refusal(draft.base, who, path, rights)) return true;
   return false;
+}
+
+function nearest(root: StoreNode, path: string): string[] {
+  const names = components(path);
+  return names.slice(0, depthOf(root, names));
+}
+
+/** Why nothing is to be had at `path`: who may not look into the nearest node above doesn't learn what is missing there. */
+function refusal(root: StoreNode, who: Identity, path: string, rights: number): XsErrorCode {
+  const above = find(root, nearest(root, path))!;
+  return allows(who, above.perms, rights & (READ | WRITE)) ? "ENOENT" : "EACCES";
 }
 
 /** Paths of the topmost nodes below `path` that belong to `domid`. */

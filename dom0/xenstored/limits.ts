@@ -1,4 +1,4 @@
-// What a guest may use of xenstore, so that no guest can fill dom0's memory or slow the others. The first five are the
+// What a guest may use of xenstore, so that no guest can fill dom0's memory or slow the others. The first six are the
 // defaults of Xen 4.17's xenstored and don't bind privileged connections; the others bind every ring.
 
 export const XsLimits = {
@@ -12,6 +12,8 @@ export const XsLimits = {
   transactions: 10,
   /** Permission entries of a node. */
   perms: 5,
+  /** Nodes, there or not, that one transaction may look at. */
+  transactionNodes: 1024,
   /** Operations kept of one transaction, for carrying them out again when the store has moved on. */
   transactionOps: 512,
   /** Bytes of replies waiting for a guest to take them from its ring: above this its next request waits. */

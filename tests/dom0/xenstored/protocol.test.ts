@@ -288,6 +288,24 @@ describe("quotas", () => {
   });
 });
 
+describe("what a transaction has looked at", () => {
+  it("is bounded for a guest", () => {
+    const tx = Number(g1.ask(XS.XS_TRANSACTION_START, "\0").slice(0, -1));
+    for (let i = 0; i < 1024; i++) expect(g1.ask(XS.XS_READ, `data/${i}\0`, tx)).toBe("!ENOENT");
+    expect(g1.ask(XS.XS_READ, "data/1024\0", tx)).toBe("!ENOSPC");
+    expect(g1.ask(XS.XS_READ, "data/0\0", tx)).toBe("!ENOENT");
+    expect(g1.ask(XS.XS_READ, "data/1024\0")).toBe("!ENOENT");
+  });
+
+  it("includes who may learn that there is nothing", () => {
+    dom0.write("/open", "", ["b0"]);
+    const tx = Number(g1.ask(XS.XS_TRANSACTION_START, "\0").slice(0, -1));
+    expect(g1.ask(XS.XS_READ, "/open/nothing\0", tx)).toBe("!ENOENT");
+    dom0.setPermissions("/open", ["n0"]);
+    expect(g1.ask(XS.XS_TRANSACTION_END, "T\0", tx)).toBe("!EAGAIN");
+  });
+});
+
 describe("domains", () => {
   it("tell their path and whether they are connected", () => {
     expect(g1.ask(XS.XS_GET_DOMAIN_PATH, "7\0")).toBe("/local/domain/7\0");
