@@ -126,8 +126,10 @@ export class RingConnection {
       const reply = handle(this.#server, this.session, type, transaction, payload);
       this.#queue(encodeMessage(type, requestId, transaction, reply), undefined);
     } catch (error) {
-      if (!(error instanceof XsError)) throw error;
-      this.#queue(encodeMessage(XS_ERROR, requestId, transaction, `${error.code}\0`), undefined);
+      // A fault of ours must cost no other guest its xenstore.
+      if (!(error instanceof XsError)) this.#server.report(error);
+      const code = error instanceof XsError ? error.code : "EIO";
+      this.#queue(encodeMessage(XS_ERROR, requestId, transaction, `${code}\0`), undefined);
     } finally {
       this.#held = undefined;
     }
@@ -143,6 +145,7 @@ export class RingConnection {
     const payload = `${path}\0${token}\0`;
     if (this.#shut || payload.length > XENSTORE_PAYLOAD_MAX || this.#waitingEvents.has(payload)) return;
     if (this.#waitingEvents.size >= XsLimits.pendingEvents) return;
+    if (this.#outBytes + payload.length > XsLimits.pendingBytes + XsLimits.pendingEventBytes) return;
     this.#waitingEvents.add(payload);
     this.#queue(encodeMessage(XS_WATCH_EVENT, 0, 0, payload), payload);
     this.#wake();

@@ -87,10 +87,9 @@ const step: fc.Arbitrary<Step> = fc.record({
 });
 
 function run(steps: readonly Step[]): void {
-  const server = new XenStored(() => {
-    throw new Error("no rings here");
-  });
   const sessions = [0, 1, 2].map((d) => new Session(d, d === 0, () => {}));
+  const server = new XenStored((_, domid) => ({ session: sessions[domid], close: () => {} }));
+  for (const domid of [1, 2]) server.introduce(domid, 0, 1);
   const store: Naive = { nodes: new Map([["/", { value: "", perms: [[0, "n"]] }]]) };
   let version = 0;
   const open = new Map<string, { id: number; version: number; log: { step: Step; answer: string }[] }>();
