@@ -22,7 +22,7 @@ export class RunningSession {
   #over = false;
 
   /** With `open` the input goes on by `type`, to `end`. */
-  constructor(commands: readonly string[], { timeoutS = 240, open = false } = {}) {
+  constructor(commands: readonly string[], { timeoutS = 900, open = false } = {}) {
     const child = spawn(process.execPath, ["scripts/start.mjs"], { cwd: root, timeout: timeoutS * 1000 });
     this.process = child;
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -58,10 +58,10 @@ export class RunningSession {
     return plain(this.#output);
   }
 
-  /** Waits until it has shown `text`. */
-  async shows(text: string): Promise<void> {
-    while (!this.output.includes(text)) {
-      if (this.#over) throw new Error(`it ended without "${text}":\n${this.output}${this.#errors}`);
+  /** Waits until it has shown `text`, or what matches it. */
+  async shows(text: string | RegExp): Promise<void> {
+    while (typeof text === "string" ? !this.output.includes(text) : !text.test(this.output)) {
+      if (this.#over) throw new Error(`it ended without ${text}:\n${this.output}${this.#errors}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
