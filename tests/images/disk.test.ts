@@ -64,7 +64,7 @@ describe.skipIf(noGrub)(`GRUB with a disk${noGrub ? ` (skipped: ${noGrub})` : ""
     );
     const { output, errors } = session([
       `xl create ${config}`,
-      `xl console grub --timeout 100 --expect "grub> $" ${steps.join(" ")}`,
+      `xl console grub --timeout 200 --expect "grub> $" ${steps.join(" ")}`,
       "xl block-list grub",
       "xl console grub --send halt",
       "xl console grub",
@@ -107,11 +107,11 @@ describe.skipIf(noLinux)(`Linux with disks${noLinux ? ` (skipped: ${noLinux})` :
       `xl create ${config}`,
       `xl console disks --timeout 200 --expect "xenolith# $" ${[0, 1, 2, 3].map(step).join(" ")}`,
       "xl block-attach disks ram:8M,raw,xvdb,rw",
-      `xl console disks --timeout 60 ${[4, 5].map(step).join(" ")}`,
+      `xl console disks --timeout 200 ${[4, 5].map(step).join(" ")}`,
       "xl block-list disks",
       "xl block-detach disks xvdb",
       "xl block-list disks",
-      `xl console disks --timeout 60 --send "umount /mnt; exit"`,
+      `xl console disks --timeout 200 --send "umount /mnt; exit"`,
       "xl console disks",
       "xl list",
     ]);

@@ -4,7 +4,9 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["tests/images/**/*.test.ts"],
-    testTimeout: 300_000,
+    // Above what machine.ts gives a machine.
+    testTimeout: 1_000_000,
+    hookTimeout: 300_000,
     // Says why something is skipped.
     reporters: ["verbose"],
     maxWorkers: 1,

@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["tests/slow/**/*.test.ts"],
-    testTimeout: 300_000,
+    testTimeout: 1_000_000,
     maxWorkers: 1,
     fileParallelism: false,
     pool: "forks",

@@ -13,7 +13,7 @@ function start(args: readonly string[], command = [process.execPath, "scripts/st
 }
 
 function run([file, ...args]: readonly string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(file, args, { input: "", encoding: "utf8", timeout: 25_000 });
+  return spawnSync(file, args, { input: "", encoding: "utf8", timeout: 120_000 });
 }
 
 describe("npm start", () => {
