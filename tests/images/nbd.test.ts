@@ -98,13 +98,13 @@ describe.skipIf(lacks)(`qcow2 through qemu-nbd${lacks ? ` (skipped: ${lacks})` :
       memory: 256,
       disk: [`format=raw, vdev=xvda, access=rw, target=nbd:unix:${server.socket}`],
     });
-    const ROUNDS = 6;
+    const ROUNDS = 8;
     const write = `for i in $(seq ${ROUNDS}); do seq $i 40000 >/mnt/n$i; sync; echo round $i; done; md5sum /mnt/n*`;
     const machine = new RunningSession([
       `xl create ${config}`,
       `xl console qcow --timeout 200 --expect "xenolith# $" --send "mount -t ext4 /dev/xvda /mnt && cat /mnt/there" --expect "# $"`,
       `xl console qcow --timeout 200 --send "${write}" --expect "/mnt/n${ROUNDS}\\n"`,
-      `xl console qcow --timeout 60 --send "umount /mnt; exit"`,
+      `xl console qcow --timeout 200 --send "umount /mnt; exit"`,
       "xl console qcow",
       "xl list",
     ]);
@@ -115,6 +115,7 @@ describe.skipIf(lacks)(`qcow2 through qemu-nbd${lacks ? ` (skipped: ${lacks})` :
       await machine.shows(`round ${round}\n`);
       await pause(Math.random() * 100); // Wherever the next round is by then.
       await server.end("SIGKILL");
+      await pause(100); // What was said until then has come.
       const before = machine.output.split("\nround ").length;
       await pause(away);
       // Nothing is synced without a server: at most the one line is still on its way.
@@ -158,10 +159,10 @@ describe.each([
       await server.start();
       const machine = new RunningSession([
         `xl create -q tests/guests/disk/disk.cfg 'disk=["vdev=xvda, access=rw, target=nbd:unix:${server.socket}"]'`,
-        'xl console disk --timeout 100 --expect "flushed 4[0-9][0-9][0-9]\\n"',
+        'xl console disk --timeout 200 --expect "flushed 4[0-9][0-9][0-9]\\n"',
         "xl block-detach disk xvda",
         "xl shutdown disk",
-        'xl console disk --timeout 60 --expect "good bye\\n"',
+        'xl console disk --timeout 200 --expect "good bye\\n"',
         "xl destroy disk",
       ]);
       await machine.shows("flushed ");

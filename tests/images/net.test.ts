@@ -37,8 +37,12 @@ function sequenceMd5(count: number): string {
 function typed(domain: string, command: string, prompt = false): string {
   step++;
   const first = prompt ? `--expect "${PROMPT}" ` : "";
-  return `xl console ${domain} --timeout 120 ${first}--send "${command}; echo done ${step}" --expect "done ${step}\\n"`;
+  return `xl console ${domain} --timeout 200 ${first}--send "${command}; echo done ${step}" --expect "done ${step}\\n"`;
 }
+
+/** The guest's interface is there, or has gone: xl waits for the backend alone. */
+const THERE = "until [ -e /sys/class/net/eth0 ]; do usleep 50000; done";
+const GONE = "while [ -e /sys/class/net/eth0 ]; do usleep 50000; done";
 
 describe.skipIf(missing)(`xen-netfront${missing ? ` (skipped: ${missing})` : ""}`, () => {
   test("two guests ping each other, and their traffic is in a capture", () => {
@@ -79,13 +83,13 @@ describe.skipIf(missing)(`xen-netfront${missing ? ` (skipped: ${missing})` : ""}
       `xl create ${config}`,
       typed("hot", "ls /sys/class/net", true),
       "xl network-attach hot mac=00:16:3e:00:00:09 rate=10Mb/s",
-      typed("hot", "sleep 1; cat /sys/class/net/eth0/address"),
+      typed("hot", `${THERE}; cat /sys/class/net/eth0/address`),
       "xenstore-read /local/domain/0/backend/vif/1/0/rate",
       "xl network-detach hot 00:16:3e:00:00:09",
-      typed("hot", "sleep 1; ls -d /sys/class/net/*"),
+      typed("hot", `${GONE}; ls -d /sys/class/net/*`),
       "xl network-list hot",
       "xl network-attach hot mac=00:16:3e:00:00:0a",
-      typed("hot", "sleep 1; cat /sys/class/net/eth*/address"),
+      typed("hot", `${THERE}; cat /sys/class/net/eth*/address`),
       "xl destroy hot",
     ]);
     expect(errors).toBe("");
@@ -122,7 +126,7 @@ describe.skipIf(noPasst)(`passt${noPasst ? ` (skipped: ${noPasst})` : ""}`, () =
         typed("out", `wget -q -O - --post-file /tmp/up http://10.0.2.2:${ports.http}/`),
         "xl destroy out",
       ],
-      240,
+      900,
       ["--uplink", "bridge=xenbr0,passt,-a,10.0.2.15,-n,24,-g,10.0.2.2"],
     );
     expect(errors).toBe("");
