@@ -62,7 +62,7 @@ export class MemoryManagement {
       newHi = adjustHi(level, lo, hi);
     }
     if (!present || !onlyHarmlessChange(oldLo, oldHi, newLo, newHi)) {
-      // The table must stay one whatever its own entries' references do, so it is held as page_lock holds it.
+      // The table must stay one until this is done, and may be let go by its last user in between.
       f.typeCount[table]++;
       const error = present ? this.types.getEntry(level, table, newLo, newHi, owner, pageOwner) : 0;
       if (!error) {
@@ -71,7 +71,7 @@ export class MemoryManagement {
         // Guests count on tables above level 1 to take effect at once, linear mappings of them included.
         if (level > 1 && oldLo & Pte.P) this.#tlb.flushAll();
       }
-      f.typeCount[table]--;
+      this.types.put(table);
       return error;
     }
     this.#write(word, newLo, newHi, oldLo, preserveAd);
