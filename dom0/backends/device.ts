@@ -19,6 +19,7 @@ import {
   XenbusStateUnknown,
 } from "../../shared/abi/io/xenbus.ts";
 import type { DomId } from "../../shared/brand.ts";
+import { clipped, printable } from "../printable.ts";
 import type { XsClient } from "../xenstored/index.ts";
 import { type Backend, type Device, DeviceError, type Instance, type Nodes } from "./backend.ts";
 
@@ -176,7 +177,8 @@ export class BackendDevice implements Device {
   }
 
   /** Where Linux's backends put their errors. */
-  #note(reason: string): void {
+  #note(why: string): void {
+    const reason = clipped(printable(why), 200); // Parts of it may be the guest's.
     this.failure ??= reason;
     this.kernel.log(`backend ${this.key}: ${reason}`);
     this.#xs.write(`/local/domain/0/error/backend/${this.key}/error`, reason);

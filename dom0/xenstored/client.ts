@@ -29,7 +29,13 @@ export class XsView {
 
   /** The value, undefined when there is no such node. Throws EINVAL, EACCES. */
   read(path: string): string | undefined {
-    return this.#orMissing(() => toText(this.#read((draft, at) => draft.readable(this.session, at).value, path)));
+    const bytes = this.readBytes(path);
+    return bytes === undefined ? undefined : toText(bytes);
+  }
+
+  /** The same as it is: one character for each byte. */
+  readBytes(path: string): string | undefined {
+    return this.#orMissing(() => this.#read((draft, at) => draft.readable(this.session, at).value, path));
   }
 
   /** The children's names, undefined when there is no such node. */
@@ -46,8 +52,12 @@ export class XsView {
 
   /** Writes `value`, making what is missing; with `perms` ("n0", "r1", ...) the node gets them too. */
   write(path: string, value: string, perms?: readonly string[]): void {
+    this.writeBytes(path, toByteString(value), perms);
+  }
+
+  /** The same with one character for each byte. */
+  writeBytes(path: string, bytes: string, perms?: readonly string[]): void {
     const at = this.#path(path);
-    const bytes = toByteString(value);
     const parsed = perms?.map(parsePermission);
     this.server.store.change(this.#transaction, (draft) => {
       draft.write(this.session, at, bytes);

@@ -1,7 +1,7 @@
 // The xenstore commands: xenstore-ls, -read, -write, -list, -rm, -exists, in the form of Xen's own. They act as dom0.
 
 import type { XsClient } from "../xenstored/index.ts";
-import { XsError } from "../xenstored/index.ts";
+import { toByteString, XsError } from "../xenstored/index.ts";
 import { type Command, CommandError } from "./context.ts";
 import { expectWords, parseArguments } from "./options.ts";
 
@@ -48,7 +48,7 @@ function tree(xs: XsClient, path: string, depth: number, form: LsForm): string {
   let text = "";
   for (const name of xs.directory(path) ?? []) {
     const child = path.endsWith("/") ? path + name : `${path}/${name}`;
-    const value = sanitise(xs.read(child) ?? "");
+    const value = sanitise(xs.readBytes(child) ?? "");
     const room = form.width - TAG_LENGTH;
     let line = form.full ? child : " ".repeat(depth) + name.slice(0, Math.max(0, room - depth));
     if (form.width < line.length + value.length + TAG_LENGTH)
@@ -71,33 +71,47 @@ function dots(length: number, form: LsForm): string {
   return text;
 }
 
-/** Bytes that are not plain printable text, as escapes. */
-function sanitise(value: string): string {
-  const names: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", '"': '\\"' };
-  return value.replace(
-    /[\\"\u0000-\u001f\u007f]/g,
-    (c) => names[c] ?? `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`,
-  );
+const ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\" };
+
+/** Bytes that are not plain ASCII text, and the backslash, as the escapes of the real tools. */
+function sanitise(bytes: string): string {
+  return bytes.replace(/[^ -~]|\\/g, (c) => {
+    const code = c.charCodeAt(0);
+    return (
+      ESCAPES[c] ?? (code < 8 ? `\\${code.toString(8).padStart(3, "0")}` : `\\x${code.toString(16).padStart(2, "0")}`)
+    );
+  });
+}
+
+/** The bytes that a text with such escapes stands for. */
+function unsanitise(text: string): string {
+  const names: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t" };
+  return toByteString(text).replace(/\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3})|(.?))/gs, (_, hex, octal, other: string) => {
+    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+    if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8) & 255);
+    return names[other] ?? other;
+  });
 }
 
 export const xenstoreRead: Command = {
   name: "xenstore-read",
-  usage: "[-p] path...",
+  usage: "[-p] [-R] path...",
   summary: "Print values",
-  options: ["-p                      Print the paths too"],
+  options: [
+    "-p                      Print the paths too",
+    "-R                      Print the bytes as they are, without escapes and line ends",
+  ],
   *run({ io, xs }, args) {
-    const { words, has } = parseArguments("xenstore-read", args, { prefix: { letter: "p" } });
+    const { words, has } = parseArguments("xenstore-read", args, { prefix: { letter: "p" }, raw: { letter: "R" } });
     for (const path of expectWords("xenstore-read", xenstoreRead.usage, words, 1, Infinity)) {
-      const value = onPath("xenstore-read: couldn't read path", path, () => xs.read(path));
-      yield* io.write(`${has("prefix") ? `${path}: ` : ""}${sanitiseControls(value)}\n`);
+      const value = onPath("xenstore-read: couldn't read path", path, () => xs.readBytes(path));
+      if (has("prefix")) yield* io.write(`${path}: `);
+      if (has("raw")) yield* io.write(Uint8Array.from(value, (c) => c.charCodeAt(0)));
+      else yield* io.write(`${sanitise(value)}\n`);
     }
     return 0;
   },
 };
-
-/** Control characters of a guest's value must not reach the terminal. */
-const sanitiseControls = (value: string): string =>
-  value.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
 
 export const xenstoreList: Command = {
   name: "xenstore-list",
@@ -115,16 +129,18 @@ export const xenstoreList: Command = {
 
 export const xenstoreWrite: Command = {
   name: "xenstore-write",
-  usage: "path value...",
+  usage: "[-R] path value...",
   summary: "Set values",
+  options: ["-R                      Take the values as they are, without escapes"],
   *run({ xs }, args) {
-    const { words } = parseArguments("xenstore-write", args, {});
+    const { words, has } = parseArguments("xenstore-write", args, { raw: { letter: "R" } });
     if (words.length === 0 || words.length % 2 !== 0)
       throw new CommandError(`Usage: xenstore-write ${xenstoreWrite.usage}`);
     xs.transaction((view) => {
       for (let i = 0; i < words.length; i += 2)
         onPath("xenstore-write: could not write path", words[i], () => {
-          view.write(words[i], words[i + 1]);
+          const value = words[i + 1];
+          view.writeBytes(words[i], has("raw") ? toByteString(value) : unsanitise(value));
           return true;
         });
     });
