@@ -155,7 +155,7 @@ export class BackendDevice implements Device {
     try {
       const nodes = yield* instance.connect();
       if (this.failure !== undefined) return;
-      for (const [name, value] of Object.entries(nodes)) this.write(name, value);
+      for (const [name, value] of Object.entries(nodes ?? {})) this.write(name, value);
       this.#setState(XenbusStateConnected);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -168,7 +168,7 @@ export class BackendDevice implements Device {
     try {
       if (this.#instance) {
         yield* this.#instance.disconnect();
-        yield* this.#instance.close();
+        yield* this.#instance.close?.() ?? [];
       }
     } finally {
       this.ended = true;
