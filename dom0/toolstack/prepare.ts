@@ -17,6 +17,8 @@ export interface Prepared {
   readonly ramdisk: Uint8Array;
 }
 
+/** A kernel with all its debugging information has about half of it. */
+const MAX_KERNEL_BYTES = 2 ** 30;
 /** Frames beyond a domain's memory that making it takes: shared_info, grant table, vcpus. */
 const SLACK_PAGES = 64;
 
@@ -24,9 +26,11 @@ const SLACK_PAGES = 64;
 export function* prepare(kernel: Kernel, config: DomainConfig, images: ImageStore): Task<Prepared> {
   const { host } = kernel;
   const kernelPath = yield* findFile(host, "kernel", config.kernel, config.file);
-  const kernelFile = yield* readWhole(host, "kernel", kernelPath);
+  const kernelFile = yield* readWhole(host, "kernel", kernelPath, MAX_KERNEL_BYTES);
   const ramdiskPath = config.ramdisk && (yield* findFile(host, "ramdisk", config.ramdisk, config.file));
-  const ramdisk = ramdiskPath ? yield* readWhole(host, "ramdisk", ramdiskPath) : new Uint8Array(0);
+  const ramdisk = ramdiskPath
+    ? yield* readWhole(host, "ramdisk", ramdiskPath, config.memoryMiB * 2 ** 20)
+    : new Uint8Array(0);
   const { image, layout } = inFile(`kernel ${kernelPath}`, () => {
     const parsed = parseKernelImage(unpackCached(kernelFile, images));
     return { image: parsed, layout: planLayout(parsed, config.memoryMiB * 256, ramdisk.length) };
