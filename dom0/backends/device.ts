@@ -23,6 +23,9 @@ import { clipped, printable } from "../printable.ts";
 import type { XsClient } from "../xenstored/index.ts";
 import { type Backend, type Device, DeviceError, type Instance, type Nodes } from "./backend.ts";
 
+/** Failures of one device that are logged: a frontend can fail as often as it likes. */
+const MAX_NOTED = 20;
+
 export class BackendDevice implements Device {
   readonly kernel: Kernel;
   readonly domid: DomId;
@@ -42,6 +45,7 @@ export class BackendDevice implements Device {
   readonly #work = new WaitQueue();
   #dirty = true;
   #leave = false;
+  #noted = 0;
   #instance: Instance | undefined = undefined;
   /** Its thread. */
   readonly thread: Thread;
@@ -180,7 +184,8 @@ export class BackendDevice implements Device {
   #note(why: string): void {
     const reason = clipped(printable(why), 200); // Parts of it may be the guest's.
     this.failure ??= reason;
-    this.kernel.log(`backend ${this.key}: ${reason}`);
+    if (++this.#noted <= MAX_NOTED) this.kernel.log(`backend ${this.key}: ${reason}`);
+    if (this.#noted === MAX_NOTED) this.kernel.log(`backend ${this.key}: its further failures are not told here`);
     this.#xs.write(`/local/domain/0/error/backend/${this.key}/error`, reason);
   }
 
