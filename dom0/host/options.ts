@@ -80,7 +80,8 @@ export async function parseOptions(args: readonly string[], version: string): Pr
       type: "string",
       array: true,
       nargs: 1,
-      describe: "join a bridge to what is outside: bridge=xenbr0,passt or unix:PATH, tcp:HOST:PORT, listen:...",
+      describe:
+        "join a bridge to what is outside: bridge=xenbr0,passt or tap:NAME, unix:PATH, tcp:HOST:PORT, listen:...",
     })
     .option("bridge", {
       type: "string",
@@ -134,7 +135,7 @@ function check(o: Record<string, unknown>): HostOptions | Said {
     const [, bridge = "xenbr0", spec] = UPLINK.exec(String(text)) ?? [];
     if (spec === undefined)
       return wrong(
-        `--uplink: "${text}" is not of the form [bridge=NAME,]passt[,OPTION...] or [listen:]unix:PATH or [listen:]tcp:HOST:PORT`,
+        `--uplink: "${text}" is not of the form [bridge=NAME,]passt[,OPTION...] or tap:NAME or [listen:]unix:PATH or [listen:]tcp:HOST:PORT`,
       );
     uplinks.push({ bridge, spec });
   }
@@ -161,7 +162,8 @@ function check(o: Record<string, unknown>): HostOptions | Said {
 }
 
 /** The bridge, and the form of dom0/host/net.ts. */
-const UPLINK = /^(?:bridge=([A-Za-z0-9_.@-]{1,15}),)?(passt(?:,.*)?|(?:listen:)?(?:unix:.+|tcp:.+:\d{1,5}))$/;
+const UPLINK =
+  /^(?:bridge=([A-Za-z0-9_.@-]{1,15}),)?(passt(?:,.*)?|tap:[A-Za-z0-9_.-]+|(?:listen:)?(?:unix:.+|tcp:.+:\d{1,5}))$/;
 
 function path(value: unknown): string | undefined {
   return value === undefined ? undefined : String(value);

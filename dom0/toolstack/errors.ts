@@ -21,6 +21,8 @@ const HOST_TEXTS: Readonly<Record<string, string>> = {
   ENOSPC: "No space left on device",
   EROFS: "Read-only file system",
   EADDRINUSE: "Address already in use",
+  EBUSY: "Device or resource busy",
+  EOPNOTSUPP: "Operation not supported",
 };
 
 /** What the host said about a file, as people know it. */

@@ -12,7 +12,7 @@ describe("the command line", () => {
 
   test("every option is understood", async () => {
     const all =
-      "--memory 512 --dom0-memory 32 --clock virtual --seed 7 --trace=hypercalls,insn:20 --trace-file t --log-dir l --guest-console-io --uplink bridge=br1,passt,-t,80 --uplink unix:/s --bridge br1,pcap=p";
+      "--memory 512 --dom0-memory 32 --clock virtual --seed 7 --trace=hypercalls,insn:20 --trace-file t --log-dir l --guest-console-io --uplink bridge=br1,passt,-t,80 --uplink unix:/s --uplink tap:tap0 --bridge br1,pcap=p";
     expect(await parse(all)).toEqual({
       memoryMiB: 512,
       dom0MemoryMiB: 32,
@@ -27,6 +27,7 @@ describe("the command line", () => {
       uplinks: [
         { bridge: "br1", spec: "passt,-t,80" },
         { bridge: "xenbr0", spec: "unix:/s" },
+        { bridge: "xenbr0", spec: "tap:tap0" },
       ],
       captures: [{ bridge: "br1", file: "p" }],
     } satisfies HostOptions);
@@ -44,6 +45,7 @@ describe("the command line", () => {
     ["--seed -1", "--seed"],
     ["--uplink bridge=xenbr0", "--uplink"],
     ["--uplink pigeon", "--uplink"],
+    ["--uplink tap:", "--uplink"],
     ["--bridge br1", "--bridge"],
     ["--clock virtual --profile p", "--profile"],
     ["--trace=colours", "colours"],
