@@ -18,6 +18,7 @@ import { HypervisorLog } from "./log.ts";
 import { DeviceBus } from "./machine/devices.ts";
 import type { MachineMemory } from "./machine/memory.ts";
 import { Exit, type ProcessorHost, type Tlb } from "./machine/processor.ts";
+import type { CompileKernel } from "./machine/ts/script.ts";
 import { PageWalker } from "./machine/walk.ts";
 import { X86Processor } from "./machine/x86/index.ts";
 import { FrameTable } from "./memory/frame_table.ts";
@@ -51,6 +52,7 @@ export interface HypervisorOptions {
   readonly devices: DeviceBus | undefined;
   readonly guestConsoleIo: boolean;
   readonly profile?: Profile | undefined;
+  readonly compileKernel?: CompileKernel | undefined;
 }
 
 export class Hypervisor {
@@ -78,6 +80,8 @@ export class Hypervisor {
   readonly vcpuHooks: VcpuHooks;
   /** May a domU write to the log by console_io? Debian's Xen says no. */
   readonly guestConsoleIo: boolean;
+  /** Makes kernels of the text of script images; undefined: domUs are of machine code only. */
+  readonly compileKernel: CompileKernel | undefined;
   /** The vcpu whose hypercall, trap or slice is being handled. */
   current!: Vcpu;
   /** 64 KiB for copied arguments; handlers that call each other agree on who uses what. */
@@ -106,6 +110,7 @@ export class Hypervisor {
     this.log = new HypervisorLog(() => this.time.now());
     this.guestConsoleIo = options.guestConsoleIo;
     this.profile = options.profile;
+    this.compileKernel = options.compileKernel;
     this.devices = options.devices;
     this.scratchWords = makeWords(SCRATCH_BYTES / 4);
     this.scratchBytes = this.scratchWords.u8;

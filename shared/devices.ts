@@ -132,6 +132,11 @@ export const DeviceOp = {
   NetRead: 33,
   /** Frames in the same form → bytes. What the neighbour is too slow for is dropped. */
   NetWrite: 34,
+  /**
+   * { path } → KernelModule, in msgpack: the module at that path and all that it imports as one text (script_image.ts). ENODEV on
+   * a machine that runs no kernels in TypeScript.
+   */
+  KernelBundle: 16,
   NetClose: 35,
   /**
    * { path } → a handle: bytes to and from a program of the host at a listening unix socket of that path. One program at a
@@ -169,6 +174,17 @@ export interface TerminalInfo {
   readonly outputIsTTY: boolean;
   readonly columns: number;
   readonly rows: number;
+  /** FileRead and FileWrite may go to this queue as well until FileClose; all else of this handle goes to queue 0. */
+  readonly queue?: number;
+}
+
+/** What KernelBundle answers: the module's text is read like a file of `size` bytes; or what is wrong with it, in a line. */
+export type KernelModule = OpenedModule | { readonly error: string };
+export interface OpenedModule {
+  /** What the text is called in stack traces. */
+  readonly name: string;
+  readonly handle: number;
+  readonly size: number;
   /** Whether colours are wanted (a terminal, and NO_COLOR isn't set). */
   readonly colour: boolean;
 }

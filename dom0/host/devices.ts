@@ -17,7 +17,7 @@ import {
   DeviceSegment,
   type FileInfo,
   type HostConfig,
-  MAX_SEGMENTS,
+  type KernelModule,
   type OpenedFile,
   QUEUE_ENTRIES,
   QueueLayout,
@@ -68,6 +68,12 @@ export interface NetService {
 /** Byte streams to programs of the host, one at a time for each. */
 export interface ChannelService {
   /** Errors are thrown with a `code`. */
+/** Kernels in TypeScript as texts. */
+export interface KernelService {
+  /** The handle is one of the files'. Errors that are no person's are thrown with a `code`. */
+  bundle(path: string): Soon<KernelModule>;
+}
+
   open(path: string): Soon<number>;
   /** Waits for bytes, at most `limit`; none when the channel is closed. */
   read(handle: number, limit: number): Soon<Uint8Array>;
@@ -75,6 +81,8 @@ export interface ChannelService {
   write(handle: number, bytes: Uint8Array): Soon<void>;
   /** `last` goes to whoever is connected. */
   close(handle: number, last: Uint8Array): Soon<void>;
+  /** Undefined: the machine runs none. */
+  readonly kernels?: KernelService | undefined;
 }
 
 export interface HostServices {
@@ -225,6 +233,9 @@ export class DeviceHost {
       if (typeof status === "number") done(status);
       else status.then(done, failed);
     } catch (error) {
+      case DeviceOp.KernelBundle:
+        if (this.#services.kernels === undefined) throw new Refused(errno.XEN_ENODEV);
+        return then(this.#services.kernels.bundle(text(input(r).path)), (module) => reply(r, module));
       failed(error);
     }
   }

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Worker } from "node:worker_threads";
+import { KernelBundler, NodeKernels } from "./bundler.ts";
 import { NodeChannels } from "./channels.ts";
 import { DeviceHost, LINGER_MS } from "./devices.ts";
 import { NodeFiles } from "./files.ts";
@@ -55,10 +56,14 @@ export async function main(worker: Worker, args: readonly string[], root: string
     net?.closeAll();
     channels.closeAll();
   });
+  // What a thread of its own does when, nobody waits for on the virtual clock.
+  const files = new NodeFiles(options.clock === "real" ? new DiskThreads(memory, diskThread) : undefined);
+  const kernels = options.typescriptKernels ? new NodeKernels(new KernelBundler(root), files) : undefined;
   const devices = new DeviceHost(
     memory,
     {
-      files: new NodeFiles(),
+      files,
+      kernels,
       terminal,
       ...(net && { net }),
       channels,

@@ -17,6 +17,8 @@ export interface HostOptions {
   readonly profileFile: string | undefined;
   readonly logDir: string | undefined;
   readonly guestConsoleIo: boolean;
+  /** Run kernels in TypeScript, which have the rights of whoever starts the machine. */
+  readonly typescriptKernels: boolean;
   readonly uplinks: readonly UplinkConfig[];
   readonly captures: readonly CaptureConfig[];
 }
@@ -75,6 +77,11 @@ export async function parseOptions(args: readonly string[], version: string): Pr
       type: "boolean",
       default: false,
       describe: "let guests write to the hypervisor's log",
+    })
+    .option("typescript-kernels", {
+      type: "boolean",
+      default: true,
+      describe: "run kernels in TypeScript, which can do on this computer whatever you can (--no-... refuses them)",
     })
     .option("uplink", {
       type: "string",
@@ -156,6 +163,7 @@ function check(o: Record<string, unknown>): HostOptions | Said {
     profileFile: path(o["profile"]),
     logDir: path(o["log-dir"]),
     guestConsoleIo: o["guest-console-io"] === true,
+    typescriptKernels: o["typescript-kernels"] !== false,
     uplinks,
     captures,
   };

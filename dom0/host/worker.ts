@@ -15,6 +15,7 @@ import {
 } from "../../hypervisor/index.ts";
 import { dom0Kernel } from "../kernel.ts";
 import { folderStore } from "../toolstack/image/folder_store.ts";
+import { compileKernel } from "./compile_kernel.ts";
 import type { FromWorker, ToWorker } from "./main.ts";
 import type { HostOptions } from "./options.ts";
 
@@ -63,6 +64,7 @@ function create(memory: WebAssembly.Memory, options: HostOptions, devices: Devic
     dom0: { main: dom0Kernel(folderStore()), memoryMiB: options.dom0MemoryMiB },
     devices,
     guestConsoleIo: options.guestConsoleIo,
+    compileKernel: options.typescriptKernels ? compileKernel : undefined,
     profile: options.profileFile !== undefined,
   });
 }

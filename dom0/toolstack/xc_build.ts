@@ -9,6 +9,7 @@ import { XENMEM_populate_physmap, XenMemoryReservation } from "../../shared/abi/
 import type { Accessor } from "../../shared/abi/struct.ts";
 import { __HYPERVISOR_memory_op, MMUEXT_PIN_L4_TABLE } from "../../shared/abi/xen.ts";
 import type { DomId, Mfn } from "../../shared/brand.ts";
+import { XEN_DOMCTL_script } from "../../shared/script_image.ts";
 
 const POPULATE_BATCH = 4096;
 /** Frames mapped at a time. */
@@ -63,6 +64,11 @@ export class XcBuild {
     this.#kernel.xen.domctl(D.XEN_DOMCTL_hypercall_init, domid, (u) => {
       D.XenDomctlHypercallInit.at(u).gmfn_num = mfn;
     });
+  }
+
+  /** Has the domain run from a script image, at which its vcpu is then to enter. */
+  setScript(domid: DomId): void {
+    this.#kernel.xen.domctl(XEN_DOMCTL_script, domid);
   }
 
   /** Sets a vcpu's registers; `fill` gets a zeroed context. */

@@ -3,6 +3,7 @@
 // through a channel that a thread waits on. Text is UTF-8 here, bytes in the store.
 
 import { Channel } from "../../guests/sdk/threads.ts";
+import { toByteString, toText } from "../../shared/xenstore_wire.ts";
 import { XsError } from "./errors.ts";
 import { absolutePath, domainPath } from "./paths.ts";
 import { formatPermission, parsePermission } from "./permissions.ts";
@@ -151,16 +152,4 @@ export class XsClient extends XsView {
     this.server.forget(this.session);
     this.events.close();
   }
-}
-
-/** UTF-8 bytes of a text, one character for each byte. */
-export function toByteString(text: string): string {
-  let s = "";
-  for (const byte of new TextEncoder().encode(text)) s += String.fromCharCode(byte);
-  return s;
-}
-
-/** The text of a byte string, with a replacement character for what is not UTF-8. */
-export function toText(bytes: string): string {
-  return new TextDecoder().decode(Uint8Array.from(bytes, (c) => c.charCodeAt(0)));
 }

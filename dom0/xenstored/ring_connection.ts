@@ -20,12 +20,12 @@ import {
   XS_WATCH_EVENT,
 } from "../../shared/abi/io/xs_wire.ts";
 import { ByteRing, RING_BAD, XENSTORE_REQ, XENSTORE_RSP } from "../../shared/ring.ts";
+import { encodeMessage, type Message, MessageReader } from "../../shared/xenstore_wire.ts";
 import { XsError } from "./errors.ts";
 import { XsLimits } from "./limits.ts";
 import { handle } from "./requests.ts";
 import type { XenStored } from "./server.ts";
 import { Session } from "./session.ts";
-import { encodeMessage, type Message, MessageReader } from "./wire.ts";
 
 const WORD = Object.fromEntries(
   Object.entries(XenstoreDomainInterface.offsets).map(([name, offset]) => [name, offset / 4]),

@@ -8,8 +8,16 @@ import { pack, unpack } from "msgpackr";
 import { XEN_ENOSPC } from "../../shared/abi/errno.ts";
 import { DOMID_IO } from "../../shared/abi/xen.ts";
 import type { DomId } from "../../shared/brand.ts";
-import { DeviceOp, type FileInfo, type HostConfig, type OpenedFile } from "../../shared/devices.ts";
-import { DeviceQueue } from "./device_queue.ts";
+import {
+  DEVICE_PIRQ,
+  DeviceOp,
+  type FileInfo,
+  type HostConfig,
+  type KernelModule,
+  type OpenedFile,
+} from "../../shared/devices.ts";
+import { type Completion, DeviceQueue } from "./device_queue.ts";
+import type { EventPort } from "./events.ts";
 import type { Kernel } from "./kernel.ts";
 import { PAGE_SIZE, type Pages } from "./pages.ts";
 import { Terminal } from "./terminal.ts";
@@ -56,7 +64,11 @@ export class Host {
 
   /** The whole file. For large ones, `open` and read in pieces. */
   *readFile(path: string): Task<Uint8Array> {
-    const file = yield* this.open(path);
+    return yield* this.#readAll(yield* this.open(path));
+  }
+
+  /** All of an open file, which is closed then. */
+  *#readAll(file: HostFile): Task<Uint8Array> {
     try {
       const parts: Uint8Array[] = [];
       let at = 0;
@@ -115,6 +127,14 @@ export class Host {
   }
 
   /** Joins a neighbour outside of the machine; the forms of `spec` are in dom0/host/net.ts. */
+  /** The kernel's module at `path` as one text, for a script image; throws HostError, ENODEV where none are run. */
+  *bundleKernel(path: string): Task<{ name: string; text: Uint8Array } | { error: string }> {
+    const module = (yield* this.structured(DeviceOp.KernelBundle, path, { path }, 1)) as KernelModule;
+    if ("error" in module) return module;
+    const text = yield* this.#readAll(new HostFile(this, path, module));
+    return { name: module.name, text };
+  }
+
   *openNet(spec: string): Task<HostNet> {
     return new HostNet(this, spec, yield* this.#openHandle(DeviceOp.NetOpen, spec, { spec }));
   }

@@ -50,6 +50,7 @@ import {
 import type { Of } from "../../shared/abi/struct.ts";
 import { RUNSTATE_running } from "../../shared/abi/vcpu.ts";
 import type { DomId, Port, Va } from "../../shared/brand.ts";
+import { XEN_DOMCTL_script } from "../../shared/script_image.ts";
 import type { Domain } from "../domain.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { createDomain, createVcpu, killDomain, resumeDomain } from "../lifecycle.ts";
@@ -63,6 +64,7 @@ import {
   MAX_VCPUS,
 } from "../limits.ts";
 import { canonical } from "../machine/cpu_state.ts";
+import { setScript } from "../ts_kernels.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { getContext, setContext } from "../vcpu_context.ts";
 import type { Handler } from "./args.ts";
@@ -192,6 +194,8 @@ function operateMore(hv: Hypervisor, domain: Domain, op: Op): number {
       hv.sched.unblock(vcpu);
       return 0;
     }
+    case XEN_DOMCTL_script:
+      return setScript(hv, domain);
     default:
       return -XEN_ENOSYS;
   }

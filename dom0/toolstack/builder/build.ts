@@ -80,6 +80,7 @@ export function* buildDomain(kernel: Kernel, request: BuildRequest): Task<Built>
     grantToDom0(bytes, GNTTAB_RESERVED_CONSOLE, built.consoleMfn);
     grantToDom0(bytes, GNTTAB_RESERVED_XENSTORE, built.storeMfn);
   });
+  if (image.script) xc.setScript(domid);
   setFirstVcpu(xc, request, p2m[layout.tables[0].pfn]);
   return built;
 }

@@ -24,6 +24,7 @@ describe("the command line", () => {
       profileFile: undefined,
       logDir: "l",
       guestConsoleIo: true,
+      typescriptKernels: true,
       uplinks: [
         { bridge: "br1", spec: "passt,-t,80" },
         { bridge: "xenbr0", spec: "unix:/s" },
@@ -31,6 +32,7 @@ describe("the command line", () => {
       ],
       captures: [{ bridge: "br1", file: "p" }],
     } satisfies HostOptions);
+    expect(await parse("--no-typescript-kernels")).toMatchObject({ typescriptKernels: false });
     expect(await parse("--profile p")).toMatchObject({ profileFile: "p", clock: "real" });
     expect(await parse("--trace")).toMatchObject({ trace: ["hypercalls", "traps", "events", "sched"] });
   });

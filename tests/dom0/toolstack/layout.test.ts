@@ -15,6 +15,7 @@ const image = (over: Partial<KernelImage> = {}): KernelImage => ({
   segments: [],
   hypercallPfn: 0x106,
   p2mBase: undefined,
+  script: false,
   unmappedRamdisk: false,
   ...over,
 });

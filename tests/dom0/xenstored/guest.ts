@@ -2,13 +2,13 @@
 
 import { RingConnection } from "../../../dom0/xenstored/ring_connection.ts";
 import { type OpenConnection, XenStored } from "../../../dom0/xenstored/server.ts";
-import { encodeMessage } from "../../../dom0/xenstored/wire.ts";
 import {
   XENSTORE_RING_SIZE,
   XenstoreDomainInterface,
   XS_ERROR,
   XS_WATCH_EVENT,
 } from "../../../shared/abi/io/xs_wire.ts";
+import { encodeMessage } from "../../../shared/xenstore_wire.ts";
 
 export interface Reply {
   type: number;
