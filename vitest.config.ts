@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
     exclude: ["tests/slow/**", "tests/images/**"],
+    setupFiles: process.env["XENOLITH_SEED"] ? ["tests/harness/seed.ts"] : [],
     // What takes seconds here may take ten times as long on a small machine that does something else too: only what hangs
     // is to end by this.
     testTimeout: 300_000,
