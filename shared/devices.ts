@@ -123,6 +123,11 @@ export const DeviceOp = {
   FileSync: 14,
   /** `address` is a length in bytes: from `position` on so much is no longer needed, and reads as zeros. EOPNOTSUPP. */
   FileDiscard: 15,
+  /**
+   * { path } → KernelModule, in msgpack: the module at that path and all that it imports as one text (script_image.ts). ENODEV on
+   * a machine that runs no kernels in TypeScript.
+   */
+  KernelBundle: 16,
   /** { spec } → a handle: a stream of Ethernet frames to a neighbour outside of the machine (dom0/host/net.ts has the forms). */
   NetOpen: 32,
   /**
@@ -132,11 +137,6 @@ export const DeviceOp = {
   NetRead: 33,
   /** Frames in the same form → bytes. What the neighbour is too slow for is dropped. */
   NetWrite: 34,
-  /**
-   * { path } → KernelModule, in msgpack: the module at that path and all that it imports as one text (script_image.ts). ENODEV on
-   * a machine that runs no kernels in TypeScript.
-   */
-  KernelBundle: 16,
   NetClose: 35,
   /**
    * { path } → a handle: bytes to and from a program of the host at a listening unix socket of that path. One program at a
@@ -167,17 +167,6 @@ export interface OpenedFile {
   readonly identity?: string;
 }
 
-export interface TerminalInfo {
-  /** Whether standard input is a terminal, in raw mode then. */
-  readonly isTTY: boolean;
-  /** Whether standard output is one. */
-  readonly outputIsTTY: boolean;
-  readonly columns: number;
-  readonly rows: number;
-  /** FileRead and FileWrite may go to this queue as well until FileClose; all else of this handle goes to queue 0. */
-  readonly queue?: number;
-}
-
 /** What KernelBundle answers: the module's text is read like a file of `size` bytes; or what is wrong with it, in a line. */
 export type KernelModule = OpenedModule | { readonly error: string };
 export interface OpenedModule {
@@ -185,6 +174,15 @@ export interface OpenedModule {
   readonly name: string;
   readonly handle: number;
   readonly size: number;
+}
+
+export interface TerminalInfo {
+  /** Whether standard input is a terminal, in raw mode then. */
+  readonly isTTY: boolean;
+  /** Whether standard output is one. */
+  readonly outputIsTTY: boolean;
+  readonly columns: number;
+  readonly rows: number;
   /** Whether colours are wanted (a terminal, and NO_COLOR isn't set). */
   readonly colour: boolean;
 }

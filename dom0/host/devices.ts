@@ -18,6 +18,7 @@ import {
   type FileInfo,
   type HostConfig,
   type KernelModule,
+  MAX_SEGMENTS,
   type OpenedFile,
   QUEUE_ENTRIES,
   QueueLayout,
@@ -68,12 +69,6 @@ export interface NetService {
 /** Byte streams to programs of the host, one at a time for each. */
 export interface ChannelService {
   /** Errors are thrown with a `code`. */
-/** Kernels in TypeScript as texts. */
-export interface KernelService {
-  /** The handle is one of the files'. Errors that are no person's are thrown with a `code`. */
-  bundle(path: string): Soon<KernelModule>;
-}
-
   open(path: string): Soon<number>;
   /** Waits for bytes, at most `limit`; none when the channel is closed. */
   read(handle: number, limit: number): Soon<Uint8Array>;
@@ -81,8 +76,12 @@ export interface KernelService {
   write(handle: number, bytes: Uint8Array): Soon<void>;
   /** `last` goes to whoever is connected. */
   close(handle: number, last: Uint8Array): Soon<void>;
-  /** Undefined: the machine runs none. */
-  readonly kernels?: KernelService | undefined;
+}
+
+/** Kernels in TypeScript as texts. */
+export interface KernelService {
+  /** The handle is one of the files'. Errors that are no person's are thrown with a `code`. */
+  bundle(path: string): Soon<KernelModule>;
 }
 
 export interface HostServices {
@@ -92,6 +91,8 @@ export interface HostServices {
   readonly net?: NetService;
   /** Undefined: no channels. */
   readonly channels?: ChannelService | undefined;
+  /** Undefined: the machine runs none. */
+  readonly kernels?: KernelService | undefined;
   readonly config: HostConfig;
   /** Appends to a log; undefined when none are kept. */
   readonly log: ((name: string, bytes: Uint8Array) => Soon<void>) | undefined;
@@ -233,9 +234,6 @@ export class DeviceHost {
       if (typeof status === "number") done(status);
       else status.then(done, failed);
     } catch (error) {
-      case DeviceOp.KernelBundle:
-        if (this.#services.kernels === undefined) throw new Refused(errno.XEN_ENODEV);
-        return then(this.#services.kernels.bundle(text(input(r).path)), (module) => reply(r, module));
       failed(error);
     }
   }
@@ -311,6 +309,9 @@ export class DeviceHost {
         return 0;
       case DeviceOp.Config:
         return reply(r, config);
+      case DeviceOp.KernelBundle:
+        if (this.#services.kernels === undefined) throw new Refused(errno.XEN_ENODEV);
+        return then(this.#services.kernels.bundle(text(input(r).path)), (module) => reply(r, module));
       case DeviceOp.NetOpen:
         return this.#net().open(text(input(r).spec));
       case DeviceOp.NetRead:

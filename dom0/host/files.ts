@@ -29,7 +29,12 @@ export class NodeFiles implements FileService {
 
   async open(path: string, mode: "r" | "r+" | "w"): Promise<OpenedFile> {
     if (this.#open.size >= MAX_OPEN) throw fault("EMFILE", "too many open files");
-    const file = await openByPath(path, mode);
+    return this.add(await openByPath(path, mode));
+  }
+
+  /** Gives what is open already a handle. Throws EMFILE. */
+  add(file: OpenFile): OpenedFile {
+    if (this.#open.size >= MAX_OPEN) throw fault("EMFILE", "too many open files");
     const handle = this.#next++;
     this.#open.set(handle, file);
     const { size, identity } = file;
@@ -38,17 +43,6 @@ export class NodeFiles implements FileService {
 
   async read(handle: number, into: Bytes[], position: number): Promise<number> {
     return await this.#file(handle).read(into, position);
-    const opened = this.add(file);
-    if (!disk || !(file instanceof RawFile)) return opened;
-    const thread = await this.#threads?.start(opened.handle, file.fd);
-    if (thread === undefined) return opened;
-    this.#served.set(opened.handle, thread);
-    return { ...opened, queue: thread.queue };
-  }
-
-  /** Gives what is open already a handle. Throws EMFILE. */
-  add(file: OpenFile): OpenedFile {
-    if (this.#open.size >= MAX_OPEN) throw fault("EMFILE", "too many open files");
   }
 
   async write(handle: number, from: Bytes[], position: number): Promise<number> {

@@ -52,13 +52,12 @@ export async function main(worker: Worker, args: readonly string[], root: string
   // Sockets and children are loaded only where there is an uplink.
   const net = uplinks.length === 0 ? undefined : new (await import("./net.ts")).NodeNet();
   const channels = new NodeChannels();
+  const files = new NodeFiles();
+  const kernels = options.typescriptKernels ? new NodeKernels(new KernelBundler(root), files) : undefined;
   process.on("exit", () => {
     net?.closeAll();
     channels.closeAll();
   });
-  // What a thread of its own does when, nobody waits for on the virtual clock.
-  const files = new NodeFiles(options.clock === "real" ? new DiskThreads(memory, diskThread) : undefined);
-  const kernels = options.typescriptKernels ? new NodeKernels(new KernelBundler(root), files) : undefined;
   const devices = new DeviceHost(
     memory,
     {

@@ -8,16 +8,8 @@ import { pack, unpack } from "msgpackr";
 import { XEN_ENOSPC } from "../../shared/abi/errno.ts";
 import { DOMID_IO } from "../../shared/abi/xen.ts";
 import type { DomId } from "../../shared/brand.ts";
-import {
-  DEVICE_PIRQ,
-  DeviceOp,
-  type FileInfo,
-  type HostConfig,
-  type KernelModule,
-  type OpenedFile,
-} from "../../shared/devices.ts";
-import { type Completion, DeviceQueue } from "./device_queue.ts";
-import type { EventPort } from "./events.ts";
+import { DeviceOp, type FileInfo, type HostConfig, type KernelModule, type OpenedFile } from "../../shared/devices.ts";
+import { DeviceQueue } from "./device_queue.ts";
 import type { Kernel } from "./kernel.ts";
 import { PAGE_SIZE, type Pages } from "./pages.ts";
 import { Terminal } from "./terminal.ts";
@@ -126,7 +118,6 @@ export class Host {
     return (yield* this.structured(DeviceOp.Config, "configuration", {}, 1)) as HostConfig;
   }
 
-  /** Joins a neighbour outside of the machine; the forms of `spec` are in dom0/host/net.ts. */
   /** The kernel's module at `path` as one text, for a script image; throws HostError, ENODEV where none are run. */
   *bundleKernel(path: string): Task<{ name: string; text: Uint8Array } | { error: string }> {
     const module = (yield* this.structured(DeviceOp.KernelBundle, path, { path }, 1)) as KernelModule;
@@ -135,6 +126,7 @@ export class Host {
     return { name: module.name, text };
   }
 
+  /** Joins a neighbour outside of the machine; the forms of `spec` are in dom0/host/net.ts. */
   *openNet(spec: string): Task<HostNet> {
     return new HostNet(this, spec, yield* this.#openHandle(DeviceOp.NetOpen, spec, { spec }));
   }

@@ -4,10 +4,8 @@ export { PageFault } from "../../shared/kernel.ts";
 export { Arena, type Buffer } from "./arena.ts";
 export { type BlockBuffer, BlockError, BlockFront, type BlockFrontOptions, type FrontStore } from "./block_front.ts";
 export { Clock } from "./clock.ts";
-export { type EventPort, Events } from "./events.ts";
 export { Console } from "./console.ts";
-export type { Completion } from "./device_queue.ts";
-export { type DmaGrants, DmaMappings } from "./dma_grants.ts";
+export { type EventPort, Events } from "./events.ts";
 export { GrantError, type GrantedPages, Grants } from "./grants.ts";
 export {
   type FileInfo,
