@@ -131,6 +131,28 @@ describe("interfaces on one bridge", () => {
     expect(text(capture.subarray(-8))).toBe("captured");
   });
 
+  test("a capture that can't be written is told in one line, and no interface is made", () => {
+    const { host } = withNet(
+      function* (rig): Task {
+        let problem: unknown;
+        try {
+          yield* rig.attach(0, "pcap=one.pcap");
+        } catch (error) {
+          problem = (error as Error).message;
+        }
+        expect(problem).toBe("vif 0: capture one.pcap: No space left on device");
+        expect(rig.nics.list(SELF)).toEqual([]);
+        expect(rig.networks.bridge("xenbr0").portNames).toEqual([]);
+      },
+      ({ host }) => {
+        host.open = () => {
+          throw Object.assign(new Error("injected"), { code: "ENOSPC" });
+        };
+      },
+    );
+    expect(host.openFiles).toBe(0);
+  });
+
   test("an address is had by DHCP", () => {
     withNet(function* (rig): Task {
       const server = yield* rig.station(0);
