@@ -45,6 +45,14 @@ export class NbdServer {
     this.seen = Buffer.from(this.stable);
   }
 
+  /** While it is dead: another size from now on. What is new is zeros. */
+  resize(sizeBytes: number): void {
+    const data = Buffer.alloc(sizeBytes);
+    this.stable.copy(data);
+    this.stable = data;
+    this.seen = Buffer.from(data);
+  }
+
   async #serve(socket: Socket): Promise<void> {
     const reader = new Reader(socket);
     const hello = Buffer.alloc(18);
