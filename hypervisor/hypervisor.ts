@@ -221,12 +221,12 @@ export class Hypervisor {
   }
 
   /** `out` of `bytes` (1, 2, 4); what is nobody's or not permitted vanishes. */
-  portWrite(domain: Domain, port: number, bytes: number, _value: number): void {
-    if (this.#portPermitted(domain, port, bytes) && port === DOORBELL_PORT && bytes === 4) this.#ring();
+  portWrite(domain: Domain, port: number, bytes: number, value: number): void {
+    if (this.#portPermitted(domain, port, bytes) && port === DOORBELL_PORT && bytes === 4) this.#ring(value);
   }
 
-  #ring(): void {
-    this.devices?.ring();
+  #ring(queue: number): void {
+    this.devices?.ring(queue);
     if (this.time.clock.virtual && !this.#answers.active)
       this.time.timers.set(this.#answers, this.time.now() + VIRTUAL_DEVICE_NS);
   }
@@ -251,6 +251,7 @@ export class Hypervisor {
     if (this.devices !== undefined) this.#takeInterrupts(this.devices);
     this.time.timers.run(this.time.now());
     if (this.sched.due) this.#schedule();
+    this.tlb.dropDeviceCode();
     const vcpu = this.sched.running;
     if (vcpu === undefined) return Math.max(0, this.time.timers.next - this.time.now());
     this.#run(vcpu);

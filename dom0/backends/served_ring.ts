@@ -33,7 +33,7 @@ export class ServedRing {
     const { kernel, domid } = device;
     const ref = device.frontNumber("ring-ref", MAX_U32) as GrantRef;
     const remote = device.frontNumber("event-channel", MAX_U32) as Port;
-    const page = kernel.grants.mapPages(domid, [ref], false, true);
+    const page = kernel.grants.mapPages(domid, [ref], false);
     try {
       const ring = new ServedRing(device, page, kernel.events.bindInterdomain(domid, remote));
       kernel.spawn(`ring of domain ${domid}`, ring.#serve(slotBytes, answer));

@@ -8,6 +8,7 @@ import type { Worker } from "node:worker_threads";
 import { KernelBundler, NodeKernels } from "./bundler.ts";
 import { NodeChannels } from "./channels.ts";
 import { DeviceHost, LINGER_MS } from "./devices.ts";
+import { DiskThreads } from "./disk_threads.ts";
 import { NodeFiles } from "./files.ts";
 import { Logs } from "./logs.ts";
 import { type HostOptions, parseOptions } from "./options.ts";
@@ -27,8 +28,11 @@ const WATCH_LIMIT = 4;
 /** How long the machine gets to end its main loop. */
 const LEAVE_MS = 2000;
 
-/** `worker` was started, and loads its modules, while this module was loaded. `root` is the project's folder. */
-export async function main(worker: Worker, args: readonly string[], root: string): Promise<void> {
+/**
+ * `worker` was started, and loads its modules, while this module was loaded. `root` is the project's folder, `diskThread` the
+ * module of a disk's thread.
+ */
+export async function main(worker: Worker, args: readonly string[], root: string, diskThread: URL): Promise<void> {
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
   const options = await parseOptions(args, version);
   if ("message" in options) {
@@ -52,7 +56,8 @@ export async function main(worker: Worker, args: readonly string[], root: string
   // Sockets and children are loaded only where there is an uplink.
   const net = uplinks.length === 0 ? undefined : new (await import("./net.ts")).NodeNet();
   const channels = new NodeChannels();
-  const files = new NodeFiles();
+  // What a thread of its own does when, nobody waits for on the virtual clock.
+  const files = new NodeFiles(options.clock === "real" ? new DiskThreads(memory, diskThread) : undefined);
   const kernels = options.typescriptKernels ? new NodeKernels(new KernelBundler(root), files) : undefined;
   process.on("exit", () => {
     net?.closeAll();

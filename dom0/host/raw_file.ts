@@ -16,12 +16,12 @@ const readText = promisify(readFile);
 const SECTOR = 512;
 
 export class RawFile implements OpenFile {
-  readonly #fd: number;
+  readonly fd: number;
   readonly size: number;
   readonly identity: string;
 
   private constructor(fd: number, size: number, identity: string) {
-    this.#fd = fd;
+    this.fd = fd;
     this.size = size;
     this.identity = identity;
   }
@@ -40,22 +40,22 @@ export class RawFile implements OpenFile {
   }
 
   async read(into: Bytes[], position: number): Promise<number> {
-    return await whole(into, (pieces, at) => vectored(readv, this.#fd, pieces, position + at));
+    return await whole(into, (pieces, at) => vectored(readv, this.fd, pieces, position + at));
   }
 
   async write(from: Bytes[], position: number): Promise<number> {
-    return await whole(from, (pieces, at) => vectored(writev, this.#fd, pieces, position + at));
+    return await whole(from, (pieces, at) => vectored(writev, this.fd, pieces, position + at));
   }
 
   async sync(): Promise<void> {
-    await syncFile(this.#fd);
+    await syncFile(this.fd);
   }
 
   /** The child gets the open file itself, so that a path that names another one by now does no harm. */
   discard(position: number, sizeBytes: number): Promise<void> {
     const args = ["--punch-hole", "--keep-size", "--offset", `${position}`, "--length", `${sizeBytes}`, "/dev/fd/3"];
     return new Promise((resolve, reject) => {
-      const child = spawn("fallocate", args, { stdio: ["ignore", "ignore", "ignore", this.#fd] });
+      const child = spawn("fallocate", args, { stdio: ["ignore", "ignore", "ignore", this.fd] });
       const refuse = (): void => reject(fault("EOPNOTSUPP", "no holes can be made"));
       child.on("error", refuse);
       child.on("exit", (status) => (status === 0 ? resolve() : refuse()));
@@ -63,7 +63,7 @@ export class RawFile implements OpenFile {
   }
 
   async close(): Promise<void> {
-    await closeFile(this.#fd);
+    await closeFile(this.fd);
   }
 }
 

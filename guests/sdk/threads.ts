@@ -16,9 +16,11 @@ export type Task<T = void> = Generator<Suspend, T, WaitQueue | undefined>;
 
 const NONE: readonly WaitQueue[] = [];
 
+const NOW: Suspend = { queues: NONE, timeoutNs: 0 };
+
 /** Lets the other ready threads run. */
 export function* yieldNow(): Task {
-  yield { queues: NONE, timeoutNs: 0 };
+  yield NOW;
 }
 
 /** Suspends the thread for at least `ns` nanoseconds of system time. */
@@ -34,10 +36,11 @@ export function* waitAny(queues: readonly WaitQueue[], timeoutNs = Infinity): Ta
 /** Threads that wait for something to happen. Whoever makes it happen wakes them. */
 export class WaitQueue {
   readonly #waiting = new Set<Thread>();
+  readonly #forever: Suspend = { queues: [this], timeoutNs: Infinity };
 
   /** Waits to be woken; false when `timeoutNs` passed first. Check the condition again after waking. */
   *wait(timeoutNs = Infinity): Task<boolean> {
-    return (yield { queues: [this], timeoutNs }) !== undefined;
+    return (yield this.#suspend(timeoutNs)) !== undefined;
   }
 
   /** Waits until `condition()` is true, looking again at each wake; false when `timeoutNs` passed first. */
@@ -47,13 +50,18 @@ export class WaitQueue {
     while (!condition()) {
       const left = deadline === undefined ? Infinity : deadline.leftNs();
       if (left <= 0) return false;
-      if ((yield { queues: [this], timeoutNs: left }) === undefined) return condition();
+      if ((yield this.#suspend(left)) === undefined) return condition();
     }
     return true;
   }
 
+  #suspend(timeoutNs: number): Suspend {
+    return timeoutNs === Infinity ? this.#forever : { queues: this.#forever.queues, timeoutNs };
+  }
+
   wakeAll(): void {
-    for (const thread of [...this.#waiting]) thread.wake(this);
+    if (this.#waiting.size > 1) for (const thread of [...this.#waiting]) thread.wake(this);
+    else this.wakeOne();
   }
 
   wakeOne(): void {

@@ -8,9 +8,11 @@ import {
   DEVICE_CONTROL_MFN,
   DEVICE_QUEUE_FRAMES,
   DEVICE_QUEUE_MFN,
+  DEVICE_QUEUES,
   QUEUE_ENTRIES,
   QUEUE_MAGIC,
   QueueLayout,
+  queueMfn,
 } from "../../shared/devices.ts";
 import { FRAME_SIZE, type MachineMemory } from "./memory.ts";
 
@@ -20,16 +22,17 @@ const LONGEST_WAIT_MS = 3_600_000;
 export class DeviceBus {
   /** First frame of the queues, and how many: to be given to DOMID_IO. */
   static readonly queueMfn = DEVICE_QUEUE_MFN as Mfn;
-  static readonly queueFrames = DEVICE_QUEUE_FRAMES;
+  static readonly queueFrames = DEVICE_QUEUES * DEVICE_QUEUE_FRAMES;
   readonly #words: Int32Array;
-  readonly #queue: Int32Array;
+  readonly #queues: readonly Int32Array[];
   readonly #ring: () => void;
   readonly #exact: boolean;
   #settledStop = false;
 
   /**
-   * Sets the queues up in the memory's documented frames. `ring` tells the host that there are requests. `exact` is for the
-   * virtual clock: dom0 rings for each request, and the host, in another thread, is waited for.
+   * Sets the queues up in the memory's documented frames. `ring` tells the host that there are requests in queue 0; the threads
+   * of the others sleep on `hostIdle`. `exact` is for the virtual clock: dom0 rings for each request, and the host, in another
+   * thread, is waited for; there is no other queue then.
    */
   constructor(memory: WebAssembly.Memory, ring: () => void, exact = false) {
     const buffer = memory.buffer as unknown as SharedArrayBuffer;
@@ -37,17 +40,19 @@ export class DeviceBus {
     this.#ring = ring;
     this.#exact = exact;
     Atomics.store(this.#words, ControlLayout.running / 4, 1);
-    this.#queue = new Int32Array(buffer, DEVICE_QUEUE_MFN * FRAME_SIZE, QueueLayout.size / 4);
-    const queue = this.#queue;
-    queue[QueueLayout.entries / 4] = QUEUE_ENTRIES;
-    queue[QueueLayout.ringAlways / 4] = exact ? 1 : 0;
-    Atomics.store(queue, QueueLayout.hostIdle / 4, 1);
-    Atomics.store(queue, QueueLayout.magic / 4, QUEUE_MAGIC);
+    this.#queues = Array.from({ length: DEVICE_QUEUES }, (_, n) => {
+      const queue = new Int32Array(buffer, queueMfn(n) * FRAME_SIZE, QueueLayout.size / 4);
+      queue[QueueLayout.entries / 4] = QUEUE_ENTRIES;
+      queue[QueueLayout.ringAlways / 4] = exact ? 1 : 0;
+      Atomics.store(queue, QueueLayout.hostIdle / 4, 1);
+      Atomics.store(queue, QueueLayout.magic / 4, QUEUE_MAGIC);
+      return queue;
+    });
   }
 
   /** Keeps the devices' frames from other use: the first reservation of every machine, with devices or without. */
   static reserve(memory: MachineMemory): void {
-    const address = memory.reserve((1 + DEVICE_QUEUE_FRAMES) * FRAME_SIZE);
+    const address = memory.reserve((1 + DeviceBus.queueFrames) * FRAME_SIZE);
     if (address !== DEVICE_CONTROL_MFN * FRAME_SIZE) throw new Error("the devices' frames must be reserved first");
   }
 
@@ -57,9 +62,10 @@ export class DeviceBus {
     return Atomics.exchange(this.#words, ControlLayout.lines / 4, 0) >>> 0;
   }
 
-  /** A domain with the right to DOORBELL_PORT wrote to it. */
-  ring(): void {
-    this.#ring();
+  /** A domain with the right to DOORBELL_PORT wrote a queue's number to it. */
+  ring(queue: number): void {
+    if (queue === 0) this.#ring();
+    else if (queue < DEVICE_QUEUES) Atomics.notify(this.#queues[queue], QueueLayout.hostIdle / 4);
   }
 
   /** The doorbell's count: to be taken before looking for work, and given to `sleep`. */
@@ -69,9 +75,9 @@ export class DeviceBus {
 
   /** Whether the host has requests to take, or works on some that will end by themselves. */
   get busy(): boolean {
-    const taken = Atomics.load(this.#queue, QueueLayout.submitHead / 4);
+    const taken = Atomics.load(this.#queues[0], QueueLayout.submitHead / 4);
     return (
-      Atomics.load(this.#queue, QueueLayout.submitTail / 4) !== taken ||
+      Atomics.load(this.#queues[0], QueueLayout.submitTail / 4) !== taken ||
       Atomics.load(this.#words, ControlLayout.busy / 4) !== 0
     );
   }

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { DeviceHost, LINGER_MS } from "../../dom0/host/devices.ts";
+import { DiskThreads } from "../../dom0/host/disk_threads.ts";
 import { NodeFiles } from "../../dom0/host/files.ts";
 import type { Result, Setup } from "./block/worker.ts";
 import { type Bench, median, type Row } from "./form.ts";
@@ -114,7 +115,7 @@ class BenchMachine {
     const devices = new DeviceHost(
       memory,
       {
-        files: new NodeFiles(),
+        files: new NodeFiles(new DiskThreads(memory, new URL("../disk_thread.mjs", import.meta.url))),
         terminal: {
           info: () => ({ isTTY: false, outputIsTTY: false, columns: 80, rows: 24, colour: false }),
           read: () => new Uint8Array(0),

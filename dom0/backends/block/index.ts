@@ -8,7 +8,6 @@ import { SECTOR } from "./request.ts";
 
 export { BlockConnection } from "./connection.ts";
 export type { Disk } from "./disk.ts";
-export { indirectParts, parseRequest } from "./request.ts";
 
 const TEXTS: Readonly<Record<string, string>> = {
   ENOENT: "No such file or directory",
@@ -72,7 +71,7 @@ function* sizeNow(device: Device, file: HostFile): Task<number | undefined> {
 
 function* openFile(device: Device, path: string, writable: boolean): Task<HostFile> {
   try {
-    return yield* device.kernel.host.open(path, writable ? "r+" : "r");
+    return yield* device.kernel.host.openDisk(path, writable ? "r+" : "r");
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     throw new DeviceError(`${path}: ${TEXTS[error.code] ?? error.code}`);

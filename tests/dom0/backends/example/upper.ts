@@ -32,7 +32,7 @@ class Upper implements Instance {
   #capitals(ref: GrantRef, length: number): number {
     if (length > 4096) return 1;
     try {
-      const pages = this.#device.kernel.grants.mapPages(this.#device.domid, [ref], false, true);
+      const pages = this.#device.kernel.grants.mapPages(this.#device.domid, [ref], false);
       const text = pages.page(0).subarray(0, length);
       for (let i = 0; i < length; i++) if (text[i] >= 97 && text[i] <= 122) text[i] -= 32;
       pages.unmap();
