@@ -3,8 +3,8 @@
 // project, wherever the kernel lies. Used by main.ts for DeviceOp.KernelBundle, and by tests.
 
 import { readFileSync, realpathSync } from "node:fs";
-import { createRequire } from "node:module";
-import { basename, dirname, join, resolve } from "node:path";
+import { createRequire, isBuiltin } from "node:module";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import type { KernelModule } from "../../shared/devices.ts";
 import type { KernelService } from "./devices.ts";
 import type { NodeFiles } from "./files.ts";
@@ -37,19 +37,31 @@ export class KernelBundler {
 
   /** The kernel at `path`, or what is wrong with it in one line. */
   async bundle(path: string): Promise<KernelBundle> {
+    const file = resolve(path);
     try {
-      return this.#result(path, await this.#load().build(this.#options(path)));
+      const name = outputOf(realpathSync(file));
+      const built = await this.#load().build({ ...this.#options(name), entryPoints: [file] });
+      return { name, text: built.outputFiles[0].text };
     } catch (error) {
-      return { error: describe(error) };
+      return { error: describe(error, file) };
     }
   }
 
-  /** The same, while the caller waits. */
-  bundleSync(path: string): KernelBundle {
+  /** The same for a module of which only the text is there; the caller waits. For tests, whose disks are simulated. */
+  bundleText(path: string, contents: string): KernelBundle {
+    const file = resolve(path);
     try {
-      return this.#result(path, this.#load().buildSync(this.#options(path)));
+      const name = outputOf(file);
+      const stdin = {
+        contents,
+        sourcefile: file,
+        resolveDir: dirname(file),
+        loader: file.endsWith("ts") ? "ts" : "js",
+      };
+      const built = this.#load().buildSync({ ...this.#options(name), stdin });
+      return { name, text: built.outputFiles[0].text };
     } catch (error) {
-      return { error: describe(error) };
+      return { error: describe(error, file) };
     }
   }
 
@@ -59,11 +71,10 @@ export class KernelBundler {
     return this.#esbuild;
   }
 
-  #options(path: string): object {
+  #options(outfile: string): object {
     return {
-      absWorkingDir: process.cwd(),
-      entryPoints: [resolve(path)],
-      outfile: outputOf(path),
+      absWorkingDir: "/",
+      outfile,
       bundle: true,
       write: false,
       format: "cjs",
@@ -87,10 +98,6 @@ export class KernelBundler {
       Object.entries(exports).map(([key, path]) => [join(name, folder(key)), join(this.#root, folder(path))]),
     );
   }
-
-  #result(path: string, built: Built): KernelBundle {
-    return { name: outputOf(path), text: built.outputFiles[0].text };
-  }
 }
 
 /** For the devices: bundles are opened among the files. */
@@ -112,16 +119,22 @@ export class NodeKernels implements KernelService {
 }
 
 /** What the text is called: beside its source, so that the source map's paths are right. */
-function outputOf(path: string): string {
-  const real = realpathSync(path);
-  return join(dirname(real), `${basename(real).replace(/\.\w+$/, "")}.bundle.js`);
+function outputOf(file: string): string {
+  return join(dirname(file), `${basename(file).replace(/\.\w+$/, "")}.bundle.js`);
 }
 
-/** "echo.ts:3:7: Expected ";" but found "x"": the first of what esbuild found. */
-function describe(error: unknown): string {
+/** The first of what esbuild found, and where, unless that is in `entry` itself: "line 3, column 7: Expected ";"". */
+function describe(error: unknown, entry: string): string {
   const [first] = (error as { errors?: readonly Message[] }).errors ?? [];
   if (first === undefined) return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0];
-  const { text, location } = first;
-  const line = text.split("\n", 1)[0];
-  return location === null ? line : `${location.file}:${location.line}:${location.column + 1}: ${line}`;
+  const [, name] = /^Could not resolve "([^"]+)"/.exec(first.text) ?? [];
+  const text =
+    name !== undefined && isBuiltin(name)
+      ? `can't import "${name}": a kernel has no Node below it`
+      : first.text.split("\n", 1)[0];
+  if (first.location === null) return text;
+  const { file, line, column } = first.location;
+  const where = `line ${line}, column ${column + 1}: ${text}`;
+  const path = resolve("/", file);
+  return path === entry ? where : `${relative(process.cwd(), path)}, ${where}`;
 }

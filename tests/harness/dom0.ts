@@ -1,6 +1,7 @@
 // Boots a machine with dom0 in the test's own thread, its devices simulated (host.ts) and served at once. On the virtual
 // clock the same test gives the same run.
 
+import { compileKernel } from "../../dom0/host/compile_kernel.ts";
 import { DeviceHost } from "../../dom0/host/devices.ts";
 import { allocateMemory, createMachine, DeviceBus, type Machine } from "../../hypervisor/index.ts";
 import type { KernelMain } from "../../shared/kernel.ts";
@@ -39,6 +40,7 @@ export class Dom0Machine {
       dom0: { main: options.main, memoryMiB: options.dom0MemoryMiB ?? 16 },
       devices: this.bus,
       guestConsoleIo: options.guestConsoleIo ?? false,
+      compileKernel,
     });
   }
 

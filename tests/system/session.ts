@@ -14,6 +14,8 @@ export interface SessionOptions {
   readonly terminal?: boolean;
   /** Sockets for channel=; without it there are none. */
   readonly channels?: ChannelService;
+  /** Kernels in TypeScript are run, unless this says no. */
+  readonly typescriptKernels?: boolean;
   /** Dom0's kernel, as a rule the real one. */
   readonly main?: KernelMain;
 }
@@ -36,10 +38,12 @@ export class Session {
     terminal = false,
     main = dom0Kernel(),
     channels,
+    typescriptKernels = true,
   }: SessionOptions = {}) {
     this.#dom0 = new Dom0Machine({ main, memoryMiB, dom0MemoryMiB: 16 });
     const { host } = this.#dom0;
     host.channels = channels;
+    if (!typescriptKernels) host.kernels = undefined;
     if (terminal) host.tty = { isTTY: true, outputIsTTY: true, columns: 80, rows: 24, colour: false };
     for (const file of files) {
       const [path, content] = typeof file === "string" ? [file, readFileSync(file)] : file;

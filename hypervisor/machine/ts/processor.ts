@@ -38,11 +38,14 @@ const RESUME_COST = 500;
 /** Of what a kernel threw, so much is told. */
 const MAX_REASON = 4000;
 
-/** What a kernel threw, as text: never throws itself, whatever that is. */
+/** The frames of a stack trace from here down are the machine's, and tell nothing of the kernel. */
+const OWN_FRAMES = /\n *at (?:Ts|Script)Processor\..*/s;
+
+/** What a kernel threw, as text, with its stack down to the processor: never throws itself, whatever that is. */
 export function reasonOf(error: unknown): string {
   try {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return String(text).slice(0, MAX_REASON);
+    return String(text).slice(0, MAX_REASON).replace(OWN_FRAMES, "");
   } catch {
     return "the kernel threw something that can't be shown";
   }
