@@ -9,6 +9,7 @@ import { Worker } from "node:worker_threads";
 import { DeviceHost, LINGER_MS } from "../../dom0/host/devices.ts";
 import { DiskThreads } from "../../dom0/host/disk_threads.ts";
 import { NodeFiles } from "../../dom0/host/files.ts";
+import { guestRows } from "./block/guest.ts";
 import type { Result, Setup } from "./block/worker.ts";
 import { type Bench, median, type Row } from "./form.ts";
 
@@ -51,6 +52,7 @@ export const run: Bench = async (context) => {
       if (test.write) fdatasyncSync(fd);
       rows.push(row(test, median(ours), median(theirs)));
     }
+    rows.push(...(await guestRows(path, CASES, (test) => plain(fd, test), row)));
     context.note(
       "baseline: plain Node file I/O on the same file; ratio: the part of its rate (at depth 1: of its speed) that is reached",
     );

@@ -12,7 +12,7 @@ const FOLDER = "guests/bench/block";
 const SECTORS = 2048;
 
 /** Boots it with these jobs; its lines, and the disk as it left it. */
-function boot(jobs: string, disk = new Uint8Array(SECTORS * 512)): { lines: string[]; words: Uint32Array } {
+function boot(jobs: string, disk: Uint8Array = new Uint8Array(SECTORS * 512)): { lines: string[]; words: Uint32Array } {
   const cfg = readFileSync(join(root, FOLDER, "block.cfg"), "utf8");
   const files = {
     "block.cfg": `${cfg}disk = [ "a.img,raw,xvda,rw" ]\nextra = "${jobs}"\n`,
