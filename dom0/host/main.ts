@@ -44,7 +44,13 @@ export async function main(worker: Worker, args: readonly string[], root: string
   const pages = options.memoryMiB * 16;
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   const terminal = new NodeTerminal();
-  const logs = options.logDir === undefined ? undefined : new Logs(options.logDir);
+  let logs: Logs | undefined;
+  try {
+    if (options.logDir !== undefined) logs = new Logs(options.logDir);
+  } catch (error) {
+    process.stderr.write(`--log-dir: ${(error as Error).message}\n`, () => process.exit(1));
+    return;
+  }
   /** The status that dom0 has asked to exit with. */
   let exiting: number | undefined;
   const leave = (status: number): void => {

@@ -113,6 +113,8 @@ export async function parseOptions(args: readonly string[], version: string): Pr
 
 function check(o: Record<string, unknown>): HostOptions | Said {
   const wrong = (message: string): Said => ({ message, status: 1 });
+  const twice = Object.keys(o).find((name) => Array.isArray(o[name]) && !["_", "uplink", "bridge"].includes(name));
+  if (twice !== undefined) return wrong(`--${twice} is given more than once`);
   const memoryMiB = Number(o["memory"]);
   const dom0MemoryMiB = Number(o["dom0-memory"]);
   const seed = Number(o["seed"]);

@@ -40,6 +40,8 @@ describe("the command line", () => {
   test.each([
     ["--memory 12", "--memory"],
     ["--memory lots", "--memory"],
+    ["--memory 128 --memory 256", "--memory is given more than once"],
+    ["--seed 1 --log-dir a --log-dir b", "--log-dir is given more than once"],
     ["--memory", "memory"],
     ["--memory 64 --memory 128", "--memory"],
     ["--dom0-memory 2000", "--dom0-memory"],

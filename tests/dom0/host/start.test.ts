@@ -39,6 +39,20 @@ describe("npm start", () => {
     expect(stderr).toMatch(/^--memory .*\n$/);
   });
 
+  test.each(["--log-dir", "--trace=sched --trace-file", "--profile"])("%s somewhere impossible too", (option) => {
+    for (const path of ["/dev/null/x", "/proc/x/y"]) {
+      const { status, stdout, stderr } = start([...option.split(" "), path]);
+      expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+      expect(stderr).toMatch(/^[^\n]*(\/dev\/null|\/proc)[^\n]*\n$/);
+    }
+  });
+
+  test("a trace whose disk is full ends with a line, and the machine goes on", () => {
+    const { status, stderr } = start(["--trace", "--trace-file", "/dev/full"]);
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/^the trace ends here: ENOSPC[^\n]*\n$/);
+  });
+
   test("dom0 larger than the memory that is left is one line too", () => {
     const { status, stderr } = start(["--memory", "4096", "--dom0-memory", "4064"]);
     expect(status).toBe(1);
