@@ -43,7 +43,7 @@ export class XenStoreDaemon {
       for (const connection of [...this.#dirty]) {
         // One that was closed meanwhile is no longer there.
         if (!this.#dirty.delete(connection)) continue;
-        if (connection.service()) this.#dirty.add(connection);
+        if (connection.service(() => this.#kernel.systemTimeNs())) this.#dirty.add(connection);
         yield* yieldNow();
       }
     }

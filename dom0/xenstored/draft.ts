@@ -167,7 +167,7 @@ export class Draft {
     if (!who.privileged && this.nodesOf(who.domid) + missing > XsLimits.nodes) throw new XsError("ENOSPC", path);
     let node: StoreNode = { value, perms, children: new Map(), generation: this.#nextGeneration() };
     for (let i = names.length - 1; i > above.length; i--) {
-      this.#touch(who, `/${names.slice(0, i).join("/")}`);
+      if (this.#inTransaction) this.#touch(who, `/${names.slice(0, i).join("/")}`);
       node = { value: "", perms, children: new Map([[names[i], node]]), generation: this.#nextGeneration() };
     }
     this.#count(perms[0].domid, missing);

@@ -23,6 +23,7 @@ export const XsLimits = {
   /** Watch events waiting for one guest, and their bytes; further ones are dropped (equal ones are merged anyway). */
   pendingEvents: 1024,
   pendingEventBytes: 256 * 1024,
-  /** Requests taken from one ring before the other rings have their turn. */
+  /** Requests taken from one ring before the other rings have their turn, and how long that may take, but for the last one. */
   requestsPerTurn: 16,
+  turnNs: 1e6,
 } as const;

@@ -73,12 +73,16 @@ export class RingConnection {
     Atomics.store(this.#words, WORD.server_features, features);
   }
 
-  /** Takes requests and gives replies as far as the ring has either. True when more could be done at once. */
-  service(): boolean {
+  /**
+   * Takes requests and gives replies as far as the ring has either. True when more could be done at once. `now` is system time in
+   * nanoseconds.
+   */
+  service(now: () => number = () => 0): boolean {
+    const until = now() + XsLimits.turnNs;
     if (this.#load("connection") === XENSTORE_RECONNECT) this.#reconnect();
     if (this.#shut) return false;
     let moved = this.#flush();
-    for (let turn = 0; turn < XsLimits.requestsPerTurn; turn++) {
+    for (let turn = 0; turn < XsLimits.requestsPerTurn && now() <= until; turn++) {
       if (this.#shut || this.#outBytes > XsLimits.pendingBytes) break;
       const message = this.#receive();
       moved ||= this.#consumed;
@@ -142,9 +146,9 @@ export class RingConnection {
       this.#held.push([path, token]);
       return;
     }
+    if (this.#shut || this.#waitingEvents.size >= XsLimits.pendingEvents) return;
     const payload = `${path}\0${token}\0`;
-    if (this.#shut || payload.length > XENSTORE_PAYLOAD_MAX || this.#waitingEvents.has(payload)) return;
-    if (this.#waitingEvents.size >= XsLimits.pendingEvents) return;
+    if (payload.length > XENSTORE_PAYLOAD_MAX || this.#waitingEvents.has(payload)) return;
     if (this.#outBytes + payload.length > XsLimits.pendingBytes + XsLimits.pendingEventBytes) return;
     this.#waitingEvents.add(payload);
     this.#queue(encodeMessage(XS_WATCH_EVENT, 0, 0, payload), payload);

@@ -77,11 +77,20 @@ export class Watches {
   /** Tells the watchers of changes that came into force. */
   fire(changes: readonly Change[], before: StoreNode, after: StoreNode): void {
     for (const change of changes) {
+      // Most changes nobody hears of, and a guest can make a thousand of them, deep in the tree, by one request.
+      const watches = this.#matching(change);
+      if (watches.length === 0) continue;
       const names = components(change.path);
       const above = names.slice(0, -1); // Who may read that knows by its list of children anyhow.
       const perms = [before, after].flatMap((root) => [permissionsAt(root, names), permissionsAt(root, above)]);
       const mayRead = (who: Identity): boolean => perms.some((p) => p !== undefined && allows(who, p, READ));
-      for (const watch of this.#matching(change)) if (mayRead(watch.watcher)) this.#tell(watch, change.path);
+      const told = new Map<Watcher, boolean>();
+      for (const watch of watches) {
+        const { watcher } = watch;
+        const readable = told.get(watcher) ?? mayRead(watcher);
+        told.set(watcher, readable);
+        if (readable) this.#tell(watch, change.path);
+      }
     }
   }
 
@@ -93,6 +102,7 @@ export class Watches {
   }
 
   #matching(change: Change): Watch[] {
+    if (this.#byPath.size === 0) return [];
     if (change.exact) return [...(this.#byPath.get(change.path) ?? [])];
     const found: Watch[] = [...(this.#byPath.get("/") ?? [])];
     if (change.path === "/") return found;

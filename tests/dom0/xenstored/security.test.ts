@@ -138,6 +138,24 @@ describe("deep trees (XSA-418)", () => {
   });
 });
 
+describe("requests that cost much", () => {
+  it("end the turn of the guest whose they are, so that others have theirs", () => {
+    let now = 0;
+    const time = (): number => now;
+    for (let i = 0; i < 10; i++) g1.send(encodeMessage(XS.XS_READ, i, 0, "data\0"));
+    const { store } = server;
+    const read = store.read.bind(store);
+    store.read = (...args) => {
+      now += 400_000; // It is 0.4 ms later.
+      return read(...args);
+    };
+    expect(g1.connection.service(time)).toBe(true);
+    expect(now).toBe(1_200_000);
+    expect(g1.connection.service(time)).toBe(true);
+    expect(now).toBe(2_400_000);
+  });
+});
+
 describe("a fault of xenstored's own", () => {
   it("is an error of that one request, and costs nobody else the store", () => {
     const { store } = server;
