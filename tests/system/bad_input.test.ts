@@ -2,7 +2,7 @@
 // goes on.
 
 import { readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { BASIC_NOTES, buildElf, join, kernelElf, note } from "../dom0/toolstack/elf_builder.ts";
 import { Session, script } from "./session.ts";
 
@@ -126,6 +126,9 @@ describe("xl create", () => {
 describe("other commands", () => {
   /** One machine for all: each mistake leaves it fit for the next. */
   let session: Session | undefined;
+  afterAll(() => {
+    if (session) expect(session.end()).toBe(1);
+  });
 
   it.each([
     ["xl destroy nosuch", "nosuch is an invalid domain identifier (rc=-6)"],
@@ -185,7 +188,6 @@ describe("other commands", () => {
   });
 
   it("that fail make the exit status 1, one alone too", () => {
-    expect(session?.end()).toBe(1);
     expect(script(["xl domid nosuch", "xl list"], { files: [] }).status).toBe(1);
     expect(script(["xl list", "exit"], { files: [] }).status).toBe(0);
   });
