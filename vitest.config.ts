@@ -1,6 +1,9 @@
 // How `npm test` runs: every test under tests/ but the slow suites, which have commands of their own.
 import { defineConfig } from "vitest/config";
 
+// With both set, Node says so on standard error, where tests look for a machine's own words.
+if (process.env["FORCE_COLOR"]) delete process.env["NO_COLOR"];
+
 export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
