@@ -119,7 +119,7 @@ export class XsClient extends XsView {
 
   /** Carries out `body` as one change: all of it or, when it throws, nothing. */
   transaction<T>(body: (view: XsView) => T): T {
-    const transaction = this.server.store.begin();
+    const transaction = this.server.store.begin(true);
     const result = body(new XsView(this.server, this.session, transaction));
     this.server.store.commit(transaction);
     return result;

@@ -15,6 +15,8 @@ export type Operation = (draft: Draft) => void;
 export interface Transaction {
   readonly draft: Draft;
   readonly operations: Operation[];
+  /** How many operations it may have: dom0's own have no bound. */
+  readonly limit: number;
 }
 
 /** Told of each change that has come into force: the roots before and after it, for what a watcher could or can read. */
@@ -52,7 +54,7 @@ export class Store {
   /** Changes the transaction's copy, or the store at once. What throws changes nothing. */
   change(transaction: Transaction | undefined, operation: Operation): void {
     if (transaction) {
-      if (transaction.operations.length >= XsLimits.transactionOps) throw new XsError("ENOSPC", "transaction too long");
+      if (transaction.operations.length >= transaction.limit) throw new XsError("ENOSPC", "transaction too long");
       operation(transaction.draft);
       transaction.operations.push(operation);
       return;
@@ -62,8 +64,8 @@ export class Store {
     this.#accept(draft);
   }
 
-  begin(): Transaction {
-    return { draft: this.#draft(true), operations: [] };
+  begin(privileged: boolean): Transaction {
+    return { draft: this.#draft(true), operations: [], limit: privileged ? Infinity : XsLimits.transactionOps };
   }
 
   /** Makes the transaction's changes the store's. Throws EAGAIN when they conflict with what happened since. */
