@@ -10,8 +10,6 @@ import { DeviceOp } from "../../shared/devices.ts";
 import type { DiskThreadData } from "./disk_threads.ts";
 import { type Bytes, errnoOf, QueueRequest, QueueServer, Refused } from "./queue_server.ts";
 
-/** A call that took longer than this, and than its bytes take at 1 GB/s, waited for something else than memory. */
-const SLOW_MS = 0.15;
 const SLOW_MS_PER_BYTE = 1e-6;
 /** So many requests then go through libuv's threads before a call is tried here again. */
 const SLOW_REQUESTS = 64;
@@ -98,7 +96,7 @@ class DiskThread {
 
   /** Moves the data in this thread; the bytes moved. */
   #now(r: QueueRequest, pieces: Bytes[] | undefined): number {
-    const { fd } = this.#data;
+    const { fd, slowMs } = this.#data;
     const { memory } = this.#server;
     const { address, position, sizeBytes } = r;
     const writes = r.op === DeviceOp.FileWrite;
@@ -109,7 +107,7 @@ class DiskThread {
       else if (writes) n = writeSync(fd, memory, address + at, sizeBytes - at, position + at);
       else n = readSync(fd, memory, address + at, sizeBytes - at, position + at);
     }
-    if (performance.now() - began > SLOW_MS + sizeBytes * SLOW_MS_PER_BYTE) this.#slow = SLOW_REQUESTS;
+    if (performance.now() - began > slowMs + sizeBytes * SLOW_MS_PER_BYTE) this.#slow = SLOW_REQUESTS;
     return at;
   }
 

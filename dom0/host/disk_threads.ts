@@ -5,6 +5,9 @@ import { Worker } from "node:worker_threads";
 import { DEVICE_QUEUES } from "../../shared/devices.ts";
 import { QueueServer } from "./queue_server.ts";
 
+/** What the host's cache answers takes 1 to 3 us; a disk without moving parts some 80. */
+const SLOW_MS = 0.15;
+
 /** What a thread is told. */
 export interface DiskThreadData {
   readonly memory: WebAssembly.Memory;
@@ -14,6 +17,8 @@ export interface DiskThreadData {
   readonly fd: number;
   /** i32: not 0 when the thread is to end. */
   readonly stop: SharedArrayBuffer;
+  /** A call that took longer, and longer than its bytes take at 1 GB/s, waited for something else than memory. */
+  readonly slowMs: number;
 }
 
 export interface DiskThread {
@@ -25,12 +30,14 @@ export interface DiskThread {
 export class DiskThreads {
   readonly #memory: WebAssembly.Memory;
   readonly #module: URL;
+  readonly #slowMs: number;
   readonly #used = new Set<number>();
 
-  /** `module` is disk_thread.ts in a form that a worker loads. */
-  constructor(memory: WebAssembly.Memory, module: URL) {
+  /** `module` is disk_thread.ts in a form that a worker loads. With `slowMs` below 0 every disk counts as slow. */
+  constructor(memory: WebAssembly.Memory, module: URL, slowMs = SLOW_MS) {
     this.#memory = memory;
     this.#module = module;
+    this.#slowMs = slowMs;
   }
 
   /** A thread for the file `fd`; undefined when there are enough, or the host has none to give. */
@@ -40,8 +47,8 @@ export class DiskThreads {
     if (queue >= DEVICE_QUEUES) return undefined;
     this.#used.add(queue);
     const stop = new SharedArrayBuffer(4);
-    const workerData = { memory: this.#memory, queue, handle, fd, stop } satisfies DiskThreadData;
-    const worker = new Worker(this.#module, { workerData });
+    const data: DiskThreadData = { memory: this.#memory, queue, handle, fd, stop, slowMs: this.#slowMs };
+    const worker = new Worker(this.#module, { workerData: data });
     const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
     const free = (): void => {
       this.#used.delete(queue);
