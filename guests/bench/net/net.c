@@ -95,12 +95,12 @@ void udp_receive(uint32_t from, uint16_t port, const uint8_t *bytes, uint32_t n)
 
 /* 0: nobody answers for the peer's address. */
 static int find_peer(void) {
-  for (int tries = 0; !ip_resolve(peer); tries++) {
-    if (tries == MAX_TRIES) return 0;
+  for (int tries = 0; tries < MAX_TRIES && !ip_is_known(peer); tries++) {
+    ip_ask(peer);
     uint64_t until = system_time() + PATIENCE;
-    while (system_time() < until && !net_poll()) net_sleep(until);
+    while (!ip_is_known(peer) && system_time() < until) serve(until);
   }
-  return 1;
+  return ip_is_known(peer);
 }
 
 /* Waits until the sink is less than a window behind; what it says nothing of for long is lost. */

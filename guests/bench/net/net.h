@@ -26,8 +26,9 @@ void net_receive(uint8_t *frame, uint32_t size, int valid);
 #define UDP_BENCH 9 /* discard */
 extern uint32_t ip_address;
 uint32_t ip_parse(const char *text);
-/* Asks who has an address; 1 once that is known. */
-int ip_resolve(uint32_t address);
+/* Asks who has an address; whether that is known. */
+void ip_ask(uint32_t address);
+int ip_is_known(uint32_t address);
 /* Where the next datagram's payload goes; 0 while all pages are under way. Then it is sent, to an address that is known. */
 uint8_t *udp_payload(void);
 void udp_send(uint32_t to, uint16_t port, uint32_t size); /* from UDP_BENCH */

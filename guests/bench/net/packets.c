@@ -106,11 +106,11 @@ static void send_arp(uint16_t operation, const uint8_t *to, uint32_t to_ip) {
   net_send(sizeof(struct ethernet) + sizeof *a, 0);
 }
 
-int ip_resolve(uint32_t address) {
-  if (mac_of(address)) return 1;
+int ip_is_known(uint32_t address) { return mac_of(address) != 0; }
+
+void ip_ask(uint32_t address) {
   send_arp(1, everybody, address);
   net_flush();
-  return 0;
 }
 
 static void receive_arp(const struct arp *a, uint32_t size) {
