@@ -177,7 +177,8 @@ export class MemoryManagement {
 
   /**
    * Does `work`, which makes level-4 tables of `tables` (frame numbers as a guest gave them), a piece at a time: undefined when
-   * `stop` said so before it could be done, and it is to be asked for again. What it leaves to be undone may stay for later.
+   * `stop` said so before it could be done, and it is to be asked for again. What it leaves to be undone is undone as far as
+   * time allows, the rest by whatever changes tables next.
    */
   inPieces<R>(memory: DomainMemory, tables: readonly number[], stop: () => boolean, work: () => R): R | undefined {
     const { long, types } = this;

@@ -56,7 +56,10 @@ export function writeControl(hv: Hypervisor, vcpu: Vcpu, reg: number, value: big
       if (value >> 12n >= BigInt(hv.memory.frames)) return false;
       const mfn = Number(value >> 12n);
       const load = (): boolean => hv.mm.setGuestTable(vcpu, mfn, false) === 0;
-      return hv.mm.inPieces(vcpu.domain.memory, [mfn], () => pause(hv), load);
+      const { memory } = vcpu.domain;
+      const loaded = hv.mm.inPieces(memory, [mfn], () => pause(hv), load);
+      // Executed again it finds itself done, and goes on with undoing the old table.
+      return loaded && memory.deferred.length > 0 ? undefined : loaded;
     }
     case 4:
       return true; // Bits that the guest may not change are ignored, as in Xen; the rest don't exist here.
