@@ -113,6 +113,7 @@ export class Shell {
     const thread: Thread = this.#services.kernel.spawn(`command ${line}`, this.#runLine(line, io));
     let interrupted = false;
     this.#keyboard.onInterrupt = () => {
+      if (interrupted) return; // Once: what it then undoes must not be broken off in turn.
       interrupted = true;
       thread.cancel();
     };

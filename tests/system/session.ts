@@ -102,6 +102,11 @@ export class Session {
     return this.#dom0.host.logs;
   }
 
+  /** The simulated host, for a test that changes what it does. */
+  get host(): Dom0Machine["host"] {
+    return this.#dom0.host;
+  }
+
   get machine(): Dom0Machine["machine"] {
     return this.#dom0.machine;
   }
