@@ -64,8 +64,8 @@ import {
   MAX_VCPUS,
 } from "../limits.ts";
 import { canonical } from "../machine/cpu_state.ts";
-import { setScript } from "../ts_kernels.ts";
 import { nsHigh } from "../time/time.ts";
+import { setScript } from "../ts_kernels.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { getContext, setContext } from "../vcpu_context.ts";
 import type { Handler } from "./args.ts";
