@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import type { FileInfo, OpenedFile } from "../../shared/devices.ts";
 import type { FileService } from "./devices.ts";
 import type { DiskThread, DiskThreads } from "./disk_threads.ts";
+import { lockImage } from "./image_lock.ts";
 import { NbdDisk } from "./nbd.ts";
 import type { Bytes, OpenFile } from "./open_file.ts";
 import { RamDisk } from "./ram_disk.ts";
@@ -38,12 +39,22 @@ export class NodeFiles implements FileService {
   async open(path: string, mode: "r" | "r+" | "w", disk = false): Promise<OpenedFile> {
     if (this.#open.size >= MAX_OPEN) throw fault("EMFILE", "too many open files");
     const file = await openByPath(path, mode);
+    if (!disk || !(file instanceof RawFile)) return this.add(file);
+    if (!(await this.#mayUse(file, mode !== "r"))) {
+      await file.close();
+      throw fault("EBUSY", path);
+    }
     const opened = this.add(file);
-    if (!disk || !(file instanceof RawFile)) return opened;
     const thread = await this.#threads?.start(opened.handle, file.fd);
     if (thread === undefined) return opened;
     this.#served.set(opened.handle, thread);
     return { ...opened, queue: thread.queue };
+  }
+
+  /** False when another process uses the image in a way that this one can't join. Uses within this machine are dom0's business. */
+  async #mayUse(file: RawFile, writes: boolean): Promise<boolean> {
+    if (await lockImage(file.fd, writes)) return true;
+    return [...this.#open.values()].some(({ identity }) => identity === file.identity);
   }
 
   /** Gives what is open already a handle. Throws EMFILE. */

@@ -1,5 +1,6 @@
 // The block backend: disks for guests, kind "vbd". A device's node `params` names what holds the data, a path for the host's
-// files (dom0/host/files.ts says which forms there are); `mode` is "r" or "w". One thing is written to by one disk at most.
+// files (dom0/host/files.ts says which forms there are); `mode` is "r" or "w". One thing is written to by one disk at most:
+// within the machine that is seen to here, between processes by the host (dom0/host/image_lock.ts).
 
 import { HostError, type HostFile, type Task } from "../../../guests/sdk/index.ts";
 import { type Backend, type Device, DeviceError } from "../backend.ts";
@@ -17,6 +18,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   EROFS: "Read-only file system",
   EINVAL: "not a size or address that is possible",
   ECONNREFUSED: "Connection refused",
+  EBUSY: "already in use by another process",
 };
 
 interface Use {
