@@ -79,6 +79,8 @@ export interface BlockFrontOptions {
   readonly backendDomid: DomId;
   /** A power of two; as many as the backend takes. Default 1. */
   readonly ringPages?: number;
+  /** False: the backend is to map pages for each request anew, even if it could keep them mapped. */
+  readonly persistent?: boolean;
 }
 
 export class BlockFront {
@@ -135,7 +137,7 @@ export class BlockFront {
     }
     yield* store.write(`${path}/event-channel`, String(front.#port.port));
     yield* store.write(`${path}/protocol`, "x86_64-abi");
-    const persistent = (yield* store.read(`${back}/feature-persistent`)) === "1";
+    const persistent = options.persistent !== false && (yield* store.read(`${back}/feature-persistent`)) === "1";
     front.#buffers.persistent = persistent;
     yield* store.write(`${path}/feature-persistent`, persistent ? "1" : "0");
     yield* store.write(`${path}/state`, String(XenbusStateInitialised));

@@ -15,7 +15,7 @@ it.each(SEEDS)(
     withDisk(
       function* (rig): Task {
         yield* rig.attach("disk");
-        const hostile = new HostileFront(rig, randomOf(seed));
+        const hostile = new HostileFront(rig, randomOf(seed), seed % 2 === 1);
         yield* hostile.connect();
         while (hostile.counts.cases < 500) yield* hostile.round();
         const free = rig.kernel.pages.freePages;
