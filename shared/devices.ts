@@ -132,6 +132,8 @@ export const DeviceOp = {
   FileSync: 14,
   /** `address` is a length in bytes: from `position` on so much is no longer needed, and reads as zeros. EOPNOTSUPP. */
   FileDiscard: 15,
+  /** { handle } → { size }: bytes that the file or device has by now, an export when its server was last met. */
+  FileSize: 16,
   /**
    * { path } → KernelModule, in msgpack: the module at that path and all that it imports as one text (script_image.ts). ENODEV on
    * a machine that runs no kernels in TypeScript.

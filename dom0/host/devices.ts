@@ -31,6 +31,8 @@ export interface FileService {
   /** So many bytes from `position` are no longer needed, and read as zeros from then on. */
   discard(handle: number, position: number, sizeBytes: number): Soon<void>;
   close(handle: number): Soon<void>;
+  /** Bytes that it has by now. */
+  size(handle: number): Soon<number>;
   stat(path: string): Soon<FileInfo>;
   list(path: string): Soon<string[]>;
 }
@@ -205,6 +207,8 @@ export class DeviceHost {
         return then(files.discard(r.handle, r.position, r.address), () => 0);
       case DeviceOp.FileClose:
         return then(files.close(r.handle), () => 0);
+      case DeviceOp.FileSize:
+        return then(files.size(Number(input(r).handle)), (size) => reply(r, { size }));
       case DeviceOp.FileStat:
         return then(files.stat(text(input(r).path)), (info) => reply(r, info));
       case DeviceOp.FileList:

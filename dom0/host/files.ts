@@ -90,6 +90,11 @@ export class NodeFiles implements FileService {
     await file.close();
   }
 
+  async size(handle: number): Promise<number> {
+    const file = this.#file(handle);
+    return (await file.sizeNow?.()) ?? file.size;
+  }
+
   async stat(path: string): Promise<FileInfo> {
     const info = await statFile(path);
     const kind = info.isFile() ? "file" : info.isDirectory() ? "directory" : info.isBlockDevice() ? "block" : "other";

@@ -5,7 +5,7 @@
 export type Bytes = Uint8Array<SharedArrayBuffer>;
 
 export interface OpenFile {
-  /** Bytes, when it was opened. */
+  /** Bytes; of a file when it was opened. */
   readonly size: number;
   /** The same for two openings of one thing; undefined: nothing else can be the same. */
   readonly identity: string | undefined;
@@ -16,5 +16,7 @@ export interface OpenFile {
   sync(): Promise<void>;
   /** The range's content is no longer needed. EOPNOTSUPP where that means nothing. */
   discard(position: number, sizeBytes: number): Promise<void>;
+  /** Bytes by now, where that can differ from `size`. */
+  sizeNow?(): Promise<number>;
   close(): Promise<void>;
 }

@@ -31,8 +31,8 @@ export class RawFile implements OpenFile {
     try {
       const info = await statOpen(fd);
       if (info.isDirectory()) throw fault("EISDIR", path);
-      if (!info.isBlockDevice()) return new RawFile(fd, info.size, `file ${info.dev}:${info.ino}`);
-      return new RawFile(fd, await capacity(info), `block ${info.rdev}`);
+      const identity = info.isBlockDevice() ? `block ${info.rdev}` : `file ${info.dev}:${info.ino}`;
+      return new RawFile(fd, await sizeOf(info), identity);
     } catch (error) {
       await closeFile(fd);
       throw error;
@@ -62,6 +62,10 @@ export class RawFile implements OpenFile {
     });
   }
 
+  async sizeNow(): Promise<number> {
+    return await sizeOf(await statOpen(this.fd));
+  }
+
   async close(): Promise<void> {
     await closeFile(this.fd);
   }
@@ -72,8 +76,9 @@ export function fault(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/** A block device's size isn't in what fstat says. */
-async function capacity(info: Stats): Promise<number> {
+/** A block device's capacity isn't in what fstat says. */
+async function sizeOf(info: Stats): Promise<number> {
+  if (!info.isBlockDevice()) return info.size;
   const major = (info.rdev >>> 8) & 0xfff;
   const minor = (info.rdev & 0xff) | ((info.rdev >>> 12) & 0xfff00);
   return Number(await readText(`/sys/dev/block/${major}:${minor}/size`, "latin1")) * SECTOR;

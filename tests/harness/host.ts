@@ -140,6 +140,10 @@ export class SimulatedHost implements HostServices, FileService, TerminalService
     if (!this.#open.delete(handle)) fail("EBADF");
   }
 
+  size(handle: number): number {
+    return this.#data(handle).length;
+  }
+
   stat(path: string): FileInfo {
     const data = this.disk.get(path);
     if (data) return { kind: "file", size: data.length, mtimeMs: 0 };

@@ -53,18 +53,15 @@ export class BlockBackend implements Backend {
       if (uses.size === 0 && file.identity !== undefined) this.#uses.delete(file.identity);
     };
     const discard = device.read("discard-enable") === "1";
-    return new BlockInstance(device, file, { writable, discard, closed, sizeNow: () => sizeNow(device, file) });
+    return new BlockInstance(device, file, { writable, discard, closed, sizeNow: () => sizeNow(file) });
   }
 }
 
-/** The size that a file or block device has by now; undefined if that can't be said. */
-function* sizeNow(device: Device, file: HostFile): Task<number | undefined> {
-  if (file.identity === undefined || /^(ram|nbd)[:+]/.test(file.path)) return undefined;
+/** The size that it has by now; undefined for one whose size never changes, or can't be said any more. */
+function* sizeNow(file: HostFile): Task<number | undefined> {
+  if (file.identity === undefined) return undefined;
   try {
-    const again = yield* device.kernel.host.open(file.path, "r");
-    yield* again.close();
-    // Its path may name another one by now.
-    return again.identity === file.identity ? again.sizeBytes : undefined;
+    return yield* file.sizeNow();
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     return undefined;

@@ -1,5 +1,5 @@
 // The host's files, moved straight from and to shared memory in scattered pieces.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -84,8 +84,15 @@ describe("disks", () => {
     if (refused === undefined) expect(data.subarray(4096, 12288).every((byte) => byte === 0)).toBe(true);
     else expect({ refused, byte: data[4096] }).toEqual({ refused: "EOPNOTSUPP", byte: 7 });
     expect([data[4095], data[12288]]).toEqual([7, 7]);
+    truncateSync(path, 100_000);
+    expect(await files.size(handle)).toBe(100_000);
+    // The size is the open file's, whatever the path names by now.
+    renameSync(path, `${path}.old`);
+    writeFileSync(path, "another");
+    expect(await files.size(handle)).toBe(100_000);
     await files.close(handle);
     await files.close(again.handle);
+    await expect(files.size(handle)).rejects.toMatchObject({ code: "EBADF" });
   });
 
   test("a disk in memory reads as zeros where nothing was written, forgets what is discarded, and ends at its size", async () => {
