@@ -50,8 +50,9 @@ export class DeviceQueue {
   /** Entries that are free. */
   space = QUEUE_ENTRIES;
   #sent = 0;
-  /** A page for the segments of each entry that ever had more than one. */
-  readonly #lists: (Pages | undefined)[] = new Array<undefined>(QUEUE_ENTRIES).fill(undefined);
+  /** The page with the segments of each request that has more than one; those that were used before are kept. */
+  readonly #lists = new Array<Pages | undefined>(QUEUE_ENTRIES).fill(undefined);
+  readonly #unused: Pages[] = [];
   readonly #doneIds = new Uint32Array(QUEUE_ENTRIES);
   readonly #doneStatuses = new Int32Array(QUEUE_ENTRIES);
   readonly #freed = new WaitQueue();
@@ -75,7 +76,8 @@ export class DeviceQueue {
       this.#send(op, handle, 0, position, segments.address(0), segments.sizeBytes, 0, sender);
       return;
     }
-    const list = (this.#lists[this.#free[this.space - 1]] ??= this.#kernel.allocPages(1));
+    const list = this.#unused.pop() ?? this.#kernel.allocPages(1);
+    this.#lists[this.#free[this.space - 1]] = list;
     const { view } = list;
     for (let i = 0, at = 0; i < segments.count; i++, at += DeviceSegment.size) {
       const address = segments.address(i);
@@ -174,6 +176,9 @@ export class DeviceQueue {
     const sender = this.#senders[slot];
     if (sender === undefined || this.#ids[slot] !== id)
       throw new Error(`device queue: completion of ${id}, which is not outstanding`);
+    const list = this.#lists[slot];
+    if (list !== undefined) this.#unused.push(list);
+    this.#lists[slot] = undefined;
     this.#senders[slot] = undefined;
     this.#free[this.space++] = slot;
     this.#freed.wakeOne();
