@@ -138,7 +138,7 @@ export const DeviceOp = {
    * { path } → KernelModule, in msgpack: the module at that path and all that it imports as one text (script_image.ts). ENODEV on
    * a machine that runs no kernels in TypeScript.
    */
-  KernelBundle: 16,
+  KernelBundle: 17,
   /** { spec } → a handle: a stream of Ethernet frames to a neighbour outside of the machine (dom0/host/net.ts has the forms). */
   NetOpen: 32,
   /**

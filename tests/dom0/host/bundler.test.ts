@@ -8,6 +8,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { KernelBundler, NodeKernels } from "../../../dom0/host/bundler.ts";
 import { compileKernel } from "../../../dom0/host/compile_kernel.ts";
 import { NodeFiles } from "../../../dom0/host/files.ts";
+import { DeviceOp } from "../../../shared/devices.ts";
 import { PageFault } from "../../../shared/kernel.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "xenolith-bundler-"));
@@ -76,6 +77,11 @@ describe("a kernel's module", () => {
     });
     expect(await errorOf(join(dir, "gone.ts"))).toEqual({ error: expect.stringMatching(/^ENOENT/) });
   });
+});
+
+test("each request to the host has a number of its own, this one too", () => {
+  const numbers = Object.values(DeviceOp);
+  expect(new Set(numbers).size).toBe(numbers.length);
 });
 
 test("its text is read like a file, and is nobody's to write", async () => {
