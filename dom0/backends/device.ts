@@ -20,6 +20,7 @@ import {
 } from "../../shared/abi/io/xenbus.ts";
 import type { DomId } from "../../shared/brand.ts";
 import { clipped, printable } from "../printable.ts";
+import { describeError } from "../toolstack/errors.ts";
 import type { XsClient } from "../xenstored/index.ts";
 import { type Backend, type Device, DeviceError, type Instance, type Nodes } from "./backend.ts";
 
@@ -111,8 +112,9 @@ export class BackendDevice implements Device {
       }
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      this.#note(error.message);
-      this.write("hotplug-error", error.message);
+      const why = describeError(error) ?? error.message;
+      this.#note(why);
+      this.write("hotplug-error", why);
       this.write("hotplug-status", "error");
     } finally {
       yield* this.#end();
@@ -182,7 +184,7 @@ export class BackendDevice implements Device {
 
   /** Where Linux's backends put their errors. */
   #note(why: string): void {
-    const reason = clipped(printable(why), 200); // Parts of it may be the guest's.
+    const reason = clipped(printable(why), 1000); // Parts of it may be the guest's.
     this.failure ??= reason;
     if (++this.#noted <= MAX_NOTED) this.kernel.log(`backend ${this.key}: ${reason}`);
     if (this.#noted === MAX_NOTED) this.kernel.log(`backend ${this.key}: its further failures are not told here`);

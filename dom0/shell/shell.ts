@@ -177,7 +177,8 @@ export class Shell {
     const typed = line.slice(line.lastIndexOf(" ") + 1);
     const folder = typed.slice(0, typed.lastIndexOf("/") + 1);
     try {
-      this.#files = (yield* this.#host.list(folder === "" ? "." : folder)).map((name) => folder + name);
+      const names = yield* this.#host.list(folder === "" ? "." : folder);
+      this.#files = names.filter((name) => printable(name) === name).map((name) => folder + name);
     } catch {
       this.#files = []; // No such folder: nothing to complete.
     }

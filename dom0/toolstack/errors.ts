@@ -21,6 +21,12 @@ const HOST_TEXTS: Readonly<Record<string, string>> = {
   ENOSPC: "No space left on device",
   EROFS: "Read-only file system",
   EADDRINUSE: "Address already in use",
+  ECONNREFUSED: "Connection refused",
+  ETIMEDOUT: "Connection timed out",
+  EHOSTUNREACH: "No route to host",
+  ENXIO: "No such device or address",
+  ENODEV: "There is no such thing on this machine",
+  ETXTBSY: "Text file busy",
   EBUSY: "Device or resource busy",
   EOPNOTSUPP: "Operation not supported",
 };

@@ -49,6 +49,17 @@ it("shows a guest's console until Ctrl-], with what is typed going to the guest"
   expect(session.end()).toBe(0);
 });
 
+it("offers no file whose name would move the cursor", () => {
+  const session = open();
+  session.host.disk.set("zone/a\x1b[2Jb", new Uint8Array(1));
+  session.host.disk.set("zone/abc", new Uint8Array(1));
+  session.type("xl create zone/a\t");
+  session.waitFor("zone/abc ");
+  expect(session.output).not.toContain("\x1b[2J");
+  session.type("\x03exit\r");
+  expect(session.end()).toBe(0);
+});
+
 it("undoes a creation that is interrupted, however often Ctrl-C is pressed, and whatever still goes on for it", () => {
   const session = open();
   const { host } = session;

@@ -3,6 +3,7 @@
 // within the machine that is seen to here, between processes by the host (dom0/host/image_lock.ts).
 
 import { HostError, type HostFile, type Task } from "../../../guests/sdk/index.ts";
+import { hostErrorText } from "../../toolstack/errors.ts";
 import { type Backend, type Device, DeviceError } from "../backend.ts";
 import { BlockInstance } from "./instance.ts";
 import { SECTOR } from "./request.ts";
@@ -73,6 +74,6 @@ function* openFile(device: Device, path: string, writable: boolean): Task<HostFi
     return yield* device.kernel.host.openDisk(path, writable ? "r+" : "r");
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
-    throw new DeviceError(`${path}: ${TEXTS[error.code] ?? error.code}`);
+    throw new DeviceError(`${path}: ${TEXTS[error.code] ?? hostErrorText(error)}`);
   }
 }
