@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RunningSession } from "../harness/running.ts";
 
 const CONFIG = "tests/guests/channel/channel.cfg";
-const READY = 'xl console channel --timeout 60 --expect "channel: ready\\n"';
+const READY = 'xl console channel --timeout 200 --expect "channel: ready\\n"';
 const BULK_BYTES = 3 << 20;
 const folder = mkdtempSync(join(tmpdir(), "xenolith-channel-guest-"));
 const path = join(folder, "x.sock");
@@ -58,12 +58,9 @@ describe("a guest's channel", () => {
 
   beforeAll(async () => {
     const channel = JSON.stringify([`connection=socket,path=${path},name=org.example`]);
-    machine = new RunningSession([`xl create -q ${CONFIG} 'channel=${channel}'`, READY], {
-      timeoutS: 60,
-      open: true,
-    });
+    machine = new RunningSession([`xl create -q ${CONFIG} 'channel=${channel}'`, READY], { open: true });
     await machine.shows("channel: ready\n");
-  }, 60_000);
+  });
 
   afterAll(async () => {
     for (const socket of open) socket.destroy();

@@ -13,13 +13,12 @@ const missing = spawnSync("flock", ["--version"]).error && "no flock";
 
 test.skipIf(missing)(
   `two machines don't both write to an image${missing ? ` (skipped: ${missing})` : ""}`,
-  { timeout: 60_000 },
   async () => {
     const path = join(folder, "image");
     writeFileSync(path, new Uint8Array(1 << 20));
     const attach = (access: string): string => `xl block-attach ticker ${path},raw,xvda,${access}`;
     const machine = (): RunningSession =>
-      new RunningSession(["xl create -q tests/guests/ticker/ticker.cfg"], { open: true, timeoutS: 60 });
+      new RunningSession(["xl create -q tests/guests/ticker/ticker.cfg"], { open: true });
     const one = machine();
     const two = machine();
     one.type(attach("rw"), "xl block-list ticker");
