@@ -21,9 +21,13 @@ export class RunningSession {
   #errors = "";
   #over = false;
 
-  /** With `open` the input goes on by `type`, to `end`. */
-  constructor(commands: readonly string[], { timeoutS = 900, open = false } = {}) {
-    const child = spawn(process.execPath, ["scripts/start.mjs"], { cwd: root, timeout: timeoutS * 1000 });
+  /** With `open` the input goes on by `type`, to `end`. `options` are those of `npm start`, `within` a program that runs it. */
+  constructor(
+    commands: readonly string[],
+    { timeoutS = 900, open = false, options = [] as readonly string[], within = [] as readonly string[] } = {},
+  ) {
+    const [program, ...args] = [...within, process.execPath, "scripts/start.mjs", ...options];
+    const child = spawn(program, args, { cwd: root, timeout: timeoutS * 1000 });
     this.process = child;
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.#output += text;
