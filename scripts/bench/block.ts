@@ -35,7 +35,9 @@ const CASES: readonly Case[] = [false, true].flatMap((write) => [
 export const run: Bench = async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "xenolith-bench-"));
   const path = join(folder, "disk");
-  writeFileSync(path, Buffer.alloc(FILE_MIB * MIB, "xenolith"));
+  // Two processes can't have the same image.
+  const guestPath = join(folder, "guest");
+  for (const file of [path, guestPath]) writeFileSync(file, Buffer.alloc(FILE_MIB * MIB, "xenolith"));
   const machine = new BenchMachine(path);
   const fd = openSync(path, "r+");
   try {
@@ -52,7 +54,7 @@ export const run: Bench = async (context) => {
       if (test.write) fdatasyncSync(fd);
       rows.push(row(test, median(ours), median(theirs)));
     }
-    rows.push(...(await guestRows(path, CASES, (test) => plain(fd, test), row)));
+    rows.push(...(await guestRows(guestPath, CASES, (test) => plain(fd, test), row)));
     context.note(
       "baseline: plain Node file I/O on the same file; ratio: the part of its rate (at depth 1: of its speed) that is reached",
     );
