@@ -62,14 +62,15 @@ static void connect(const char *options) {
   char path[64];
   snprintf(path, sizeof path, "%s/protocol", disk.front);
   xenstore_write(path, "x86_64-abi");
-  /* The buffers are the same all the time: a backend that keeps its mappings of them never has to map one again. */
-  int persistent =
-      frontend_backend_number(&disk, "feature-persistent", 0) && argument_number(options, "persistent", 1);
-  frontend_write(&disk, "feature-persistent", (uint64_t)persistent);
+  /* The buffers are the same all the time: a backend that keeps its mappings of them never has to map one again. Linux says
+   * whether it does when it is connected, not before. */
+  uint64_t persistent = argument_number(options, "persistent", 1);
+  frontend_write(&disk, "feature-persistent", persistent);
   frontend_write(&disk, "state", XenbusStateInitialised);
   frontend_await(&disk, 1u << XenbusStateConnected);
   frontend_write(&disk, "state", XenbusStateConnected);
 
+  persistent = persistent && frontend_backend_number(&disk, "feature-persistent", 0);
   sectors = frontend_backend_number(&disk, "sectors", 0);
   uint64_t indirect = frontend_backend_number(&disk, "feature-max-indirect-segments", 0);
   if (argument_number(options, "indirect", 1) == 0) indirect = 0;

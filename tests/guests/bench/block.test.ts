@@ -50,7 +50,7 @@ function notWritten(
 
 describe("the block bench kernel", () => {
   test.each([
-    ["", "8 pages of ring, 256 indirect segments"],
+    ["", "8 pages of ring, 256 indirect segments, grants persistent"],
     ["order=0 indirect=0 persistent=0 ", "1 pages of ring, 0 indirect segments, grants not persistent"],
     ["order=1 ", "2 pages of ring, 256 indirect segments"],
   ])("with %j writes what it says, flushes and finds it again", (options, connected) => {
