@@ -100,7 +100,9 @@ export class Draft {
     if (path === "/") throw new XsError("EINVAL", "the root can't be removed");
     const node = this.#lookUp(who, path);
     if (node === undefined) {
-      if (this.#lookUp(who, parentPath(path)) === undefined) throw new XsError("ENOENT", path);
+      // Who may not remove anything there isn't told whether there was something.
+      const why = this.#refusal(who, path, WRITE);
+      if (why === "EACCES" || this.#lookUp(who, parentPath(path)) === undefined) throw new XsError(why, path);
       return;
     }
     if (!allows(who, node.perms, WRITE)) throw new XsError("EACCES", path);
@@ -143,16 +145,19 @@ export class Draft {
 
   #get(who: Identity, path: string, rights: number): StoreNode {
     const node = this.#lookUp(who, path);
-    if (node === undefined) {
-      if (this.#inTransaction) {
-        const key = `${rights} ${path}`;
-        if (!this.refused.has(key)) this.#keep(who, path, path.length);
-        this.refused.set(key, { who, path, rights });
-      }
-      throw new XsError(refusal(this.root, who, path, rights), path);
-    }
+    if (node === undefined) throw new XsError(this.#refusal(who, path, rights), path);
     if (!allows(who, node.perms, rights)) throw new XsError("EACCES", path);
     return node;
+  }
+
+  /** Why there is nothing for `who` at a path where there is nothing; remembered. */
+  #refusal(who: Identity, path: string, rights: number): XsErrorCode {
+    if (this.#inTransaction) {
+      const key = `${rights} ${path}`;
+      if (!this.refused.has(key)) this.#keep(who, path, path.length);
+      this.refused.set(key, { who, path, rights });
+    }
+    return refusal(this.root, who, path, rights);
   }
 
   /** Makes `path` and its missing parents, the last with `value`. */

@@ -52,6 +52,7 @@ function naive(store: Naive, domid: number, type: number, path: string, arg: str
       if (type === XS.XS_WRITE) store.nodes.get(path)!.value = arg;
       return "OK\0";
     case XS.XS_RM:
+      if (!there && !may(nearest(path), "w")) return "!EACCES";
       if (!there) return store.nodes.has(parent(path)) ? "OK\0" : "!ENOENT";
       if (!may(path, "w")) return "!EACCES";
       for (const p of [...store.nodes.keys()]) if (p === path || p.startsWith(`${path}/`)) store.nodes.delete(p);

@@ -67,6 +67,21 @@ describe("a newcomer with a dead domain's number (XSA-322)", () => {
   });
 });
 
+it("a guest doesn't learn by any request whether another's node exists", () => {
+  g1.ask(XS.XS_WRITE, "data/there\0v");
+  const answers = (path: string): string[] => [
+    ...[XS.XS_READ, XS.XS_DIRECTORY, XS.XS_GET_PERMS, XS.XS_MKDIR, XS.XS_RM].map((type) => g2.ask(type, `${path}\0`)),
+    g2.ask(XS.XS_WRITE, `${path}\0v`),
+    g2.ask(XS.XS_SET_PERMS, `${path}\0n2\0`),
+    g2.ask(XS.XS_DIRECTORY_PART, `${path}\x000\0`),
+  ];
+  const there = answers("/local/domain/1/data/there");
+  expect(new Set(there)).toEqual(new Set(["!EACCES"]));
+  expect(answers("/local/domain/1/data/nothing")).toEqual(there);
+  expect(answers("/local/domain/1/data/nothing/below")).toEqual(there);
+  expect(answers("/local/domain/77/name")).toEqual(there);
+});
+
 describe("watches (XSA-115)", () => {
   it("tell of a node below one that the watcher may read, and of no other", () => {
     dom0.write("/open", "", ["r0"]);
