@@ -139,7 +139,10 @@ export const DeviceOp = {
    * a machine that runs no kernels in TypeScript.
    */
   KernelBundle: 17,
-  /** { spec } → a handle: a stream of Ethernet frames to a neighbour outside of the machine (dom0/host/net.ts has the forms). */
+  /**
+   * { spec } → OpenedNet, in msgpack: a stream of Ethernet frames to a neighbour outside of the machine (dom0/host/net.ts has the
+   * forms). ENODEV where nothing outside can be reached.
+   */
   NetOpen: 32,
   /**
    * Waits for frames → bytes: whole frames, each after its length (32 bits, big-endian), as many as there are and fit; 0 at
@@ -179,6 +182,9 @@ export interface OpenedFile {
   /** FileRead and FileWrite may go to this queue as well until FileClose; all else of this handle goes to queue 0. */
   readonly queue?: number;
 }
+
+/** What NetOpen answers, or why it can't be, in a line. */
+export type OpenedNet = { readonly handle: number } | { readonly error: string };
 
 /** What KernelBundle answers: the module's text is read like a file of `size` bytes; or what is wrong with it, in a line. */
 export type KernelModule = OpenedModule | { readonly error: string };

@@ -12,6 +12,7 @@ import {
   type HostConfig,
   type KernelModule,
   type OpenedFile,
+  type OpenedNet,
   type TerminalInfo,
 } from "../../shared/devices.ts";
 import { type Bytes, errnoOf, QueueRequest, QueueServer, Refused } from "./queue_server.ts";
@@ -49,7 +50,7 @@ export interface TerminalService {
 
 /** Streams of Ethernet frames to neighbours outside of the machine. */
 export interface NetService {
-  /** Errors are thrown with a `code`. */
+  /** Errors' messages are lines for a person. */
   open(spec: string): Soon<number>;
   /** Waits for whole frames, each after its length (32 bits, big-endian), at most `limit` bytes; none at the end. */
   read(handle: number, limit: number): Soon<Uint8Array>;
@@ -98,6 +99,8 @@ interface Request extends QueueRequest {
 
 /** For `npm start`: a doorbell and the way through two event loops take about as long. */
 export const LINGER_MS = 0.1;
+/** Characters of a reason, which must fit into dom0's page. */
+const MAX_LINE = 500;
 
 export class DeviceHost {
   readonly #services: HostServices;
@@ -241,7 +244,7 @@ export class DeviceHost {
         if (this.#services.kernels === undefined) throw new Refused(errno.XEN_ENODEV);
         return then(this.#services.kernels.bundle(text(input(r).path)), (module) => reply(r, module));
       case DeviceOp.NetOpen:
-        return this.#net().open(text(input(r).spec));
+        return joined(this.#net(), text(input(r).spec)).then((opened) => reply(r, opened));
       case DeviceOp.NetRead:
         if (r.data.length !== 1) throw new Refused(errno.XEN_EINVAL);
         return then(this.#net().read(r.handle, r.sizeBytes), (bytes) => {
@@ -288,6 +291,15 @@ export class DeviceHost {
       at += piece.length;
     }
     return whole;
+  }
+}
+
+async function joined(net: NetService, spec: string): Promise<OpenedNet> {
+  try {
+    return { handle: await net.open(spec) };
+  } catch (error) {
+    const line = error instanceof Error ? error.message : String(error);
+    return { error: line.slice(0, MAX_LINE) };
   }
 }
 

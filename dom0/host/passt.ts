@@ -10,6 +10,8 @@ import { fault } from "./raw_file.ts";
 import { RETRY_MS, Stream } from "./stream.ts";
 
 const NOBODY = 65534;
+/** Characters of what it says that are looked at. */
+const MAX_SAID = 4000;
 
 /** Undefined while nobody listens there. */
 function connected(path: string): Promise<Socket | undefined> {
@@ -21,6 +23,12 @@ function connected(path: string): Promise<Socket | undefined> {
       resolve(socket);
     });
   });
+}
+
+/** What passt said last, but for how it is used and what it couldn't tell the system's log. */
+function reason(said: string): string {
+  const [before] = said.split(/^Usage: /m);
+  return before.split("\n").findLast((line) => line !== "" && !line.startsWith("Failed to send")) ?? "no reason given";
 }
 
 /** passt as a child, in a folder of its own: it gives up root's rights, and must still be able to write its socket. */
@@ -64,16 +72,15 @@ export class PasstStream extends Stream {
     this.#child = child;
     let said = "";
     child.stderr.on("data", (bytes: Buffer) => {
-      said = (said + bytes.toString()).slice(-4000);
+      if (said.length < MAX_SAID) said += bytes.toString();
     });
     let ended: Error | undefined;
     child.once("error", (error: NodeJS.ErrnoException) => {
-      ended = fault(error.code ?? "EIO", "passt can't be started");
+      const hint = error.code === "ENOENT" ? "it is not installed (Debian: apt-get install passt)" : error.code;
+      ended = fault(error.code ?? "EIO", `passt can't be started: ${hint}`);
     });
     child.once("exit", () => {
-      const line =
-        said.split("\n").findLast((text) => text !== "" && !text.startsWith("Failed to send")) ?? "no reason";
-      ended ??= fault("EIO", `passt has ended: ${line}`);
+      ended ??= fault("EIO", `passt has ended: ${reason(said)}`);
     });
     // Its socket has a name before anybody listens there.
     for (let waited = 0; ; waited += 10) {

@@ -13,6 +13,14 @@ const NAME = /^tap:([A-Za-z0-9_][A-Za-z0-9_.-]{0,14})$/;
 const MAX_FRAME = 65535;
 const BATCH = 65536;
 
+const REASONS: Readonly<Record<string, string>> = {
+  EPERM: "not permitted; its owner may: ip tuntap add NAME mode tap user USER",
+  EACCES: "/dev/net/tun may not be opened",
+  ENOENT: "this host has no /dev/net/tun",
+  EBUSY: "the interface is in use by another program",
+  EINVAL: "there is an interface of that name, and it is no tap",
+};
+
 /**
  * Attaches to the interface (TUNSETIFF with IFF_TAP | IFF_NO_PI, linux/if_tun.h), says so by a frame of no bytes, and moves frames
  * between it and descriptor 3 until that ends. What the interface doesn't take is lost. Its exit status is the errno.
@@ -83,10 +91,10 @@ export class TapStream extends Stream {
     this.#child = child;
     const socket = child.stdio[3] as Socket;
     return new Promise((resolve, reject) => {
-      child.once("error", () => reject(fault("EOPNOTSUPP", "perl can't be started")));
+      child.once("error", () => reject(fault("EOPNOTSUPP", "perl, which attaches to the interface, can't be started")));
       child.once("exit", (status) => {
         const code = status ? getSystemErrorName(-status) : "EIO";
-        reject(fault(code, code === "EPERM" ? "this user may not attach to it" : "it can't be attached to"));
+        reject(fault(code, REASONS[code] ?? `the interface can't be attached to: ${code}`));
       });
       this.use(socket);
       socket.once("data", () => resolve());

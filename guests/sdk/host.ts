@@ -15,6 +15,7 @@ import {
   type HostConfig,
   type KernelModule,
   type OpenedFile,
+  type OpenedNet,
 } from "../../shared/devices.ts";
 import { type Completion, DeviceQueue } from "./device_queue.ts";
 import type { EventPort } from "./events.ts";
@@ -135,9 +136,10 @@ export class Host {
     return { name: module.name, text };
   }
 
-  /** Joins a neighbour outside of the machine; the forms of `spec` are in dom0/host/net.ts. */
-  *openNet(spec: string): Task<HostNet> {
-    return new HostNet(this, spec, yield* this.#openHandle(DeviceOp.NetOpen, spec, { spec }));
+  /** Joins a neighbour outside of the machine, or says why not; the forms of `spec` are in dom0/host/net.ts. */
+  *openNet(spec: string): Task<HostNet | { readonly error: string }> {
+    const opened = (yield* this.structured(DeviceOp.NetOpen, spec, { spec }, 1)) as OpenedNet;
+    return "error" in opened ? opened : new HostNet(this, spec, opened.handle);
   }
 
   /** A byte stream at a listening unix socket of the host. */
