@@ -69,12 +69,12 @@ uint32_t ip_parse(const char *text) {
   return ip;
 }
 
-/* The sum of RFC 1071, not yet inverted; words as they lie in memory. */
-static uint16_t sum(const void *from, uint32_t size, uint32_t start) {
+/* The sum of RFC 1071, not yet inverted; words as they lie in memory, two at a time: folding adds them up. */
+static uint16_t sum(const void *from, uint32_t size, uint64_t total) {
   const uint8_t *at = from;
-  uint64_t total = start;
-  for (; size >= 2; size -= 2, at += 2) total += *(const uint16_t *)at;
-  if (size > 0) total += *at;
+  for (; size >= 4; size -= 4, at += 4) total += *(const uint32_t *)at;
+  if (size & 2) total += *(const uint16_t *)at, at += 2;
+  if (size & 1) total += *at;
   while (total >> 16) total = (total & 0xffff) + (total >> 16);
   return (uint16_t)total;
 }
@@ -122,7 +122,8 @@ static void receive_arp(const struct arp *a, uint32_t size) {
 /* The headers of Ethernet and IPv4 for `size` bytes of payload. */
 static struct ipv4 *headers(uint8_t *frame, uint32_t to, uint32_t size) {
   struct ipv4 *ip = (void *)(frame + sizeof(struct ethernet));
-  ethernet((void *)frame, mac_of(to) ? mac_of(to) : everybody, TYPE_IPV4);
+  const uint8_t *mac = mac_of(to);
+  ethernet((void *)frame, mac ? mac : everybody, TYPE_IPV4);
   *ip = (struct ipv4){.version_words = 0x45, .ttl = 64, .protocol = UDP, .from = swap32(ip_address), .to = swap32(to)};
   ip->size = swap16((uint16_t)(sizeof *ip + size));
   ip->fragment = swap16(0x4000); /* not to be fragmented */
