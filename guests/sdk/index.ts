@@ -19,7 +19,7 @@ export {
   HostNet,
   type TerminalInfo,
 } from "./host.ts";
-export { Kernel, kernelMain } from "./kernel.ts";
+export { type Device, Kernel, kernelMain } from "./kernel.ts";
 export { PAGE_SIZE, type Pages } from "./pages.ts";
 export { type Segment, SegmentList } from "./segments.ts";
 export {

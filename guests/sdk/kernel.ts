@@ -28,6 +28,14 @@ import { XenStore } from "./xenstore.ts";
 
 const ARENA_PAGES = 16;
 
+/** A device's frontend side, as xenstore has it. */
+export interface Device {
+  readonly kernel: Kernel;
+  readonly store: XenStore;
+  readonly path: string;
+  readonly backendDomid: DomId;
+}
+
 export class Kernel {
   readonly cpu: KernelCpu;
   readonly startInfo;
@@ -105,6 +113,17 @@ export class Kernel {
   get store(): XenStore {
     if (this.#store === undefined) throw new Error("dom0's threads have xenstored itself");
     return this.#store;
+  }
+
+  /**
+   * What BlockFront and NetStack connect to: the device that the toolstack gave this domain as "vif" 0, "vbd" 51712 (xvda).
+   * Throws Error when there is none.
+   */
+  *device(kind: "vbd" | "vif", devid: number): Task<Device> {
+    const path = `device/${kind}/${devid}`;
+    const backend = yield* this.store.read(`${path}/backend-id`);
+    if (backend === undefined) throw new Error(`this domain has no ${kind} ${devid}`);
+    return { kernel: this, store: this.store, path, backendDomid: Number(backend) as DomId };
   }
 
   /** Starts a thread. One that throws is `onFailure`'s. */

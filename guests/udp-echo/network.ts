@@ -1,7 +1,7 @@
 // What both kernels of this folder do first: join the network by the first interface, with the address that the command line has.
 
 import { NetStack, parseIp } from "xenolith/net";
-import type { DomId, Kernel, Task } from "xenolith/sdk";
+import type { Kernel, Task } from "xenolith/sdk";
 
 /** Words of the form `key=value` on the kernel's command line (`extra=` in its configuration). */
 export function option(kernel: Kernel, key: string): string | undefined {
@@ -11,10 +11,7 @@ export function option(kernel: Kernel, key: string): string | undefined {
 
 /** The first interface, connected, with the address of `ip=` in a network of 256. */
 export function* joinNetwork(kernel: Kernel): Task<NetStack> {
-  const { store } = kernel;
-  const path = `/local/domain/${yield* store.read("domid")}/device/vif/0`;
-  const backendDomid = Number(yield* store.read(`${path}/backend-id`)) as DomId;
-  const stack = yield* NetStack.connect({ kernel, store, path, backendDomid });
+  const stack = yield* NetStack.connect(yield* kernel.device("vif", 0));
   stack.configure(parseIp(option(kernel, "ip") ?? "10.7.0.9"), 0xffffff00);
   return stack;
 }

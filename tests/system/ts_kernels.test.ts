@@ -1,6 +1,7 @@
 // Kernels in TypeScript as domUs, by xl on a whole machine: boot, console, life cycle, mistakes, crashes, and that nothing is
 // left of them, in the machine or in JavaScript's heap.
 
+import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
@@ -9,7 +10,7 @@ import { Session, script } from "./session.ts";
 
 const HELLO = ["guests/hello-ts/hello.cfg", "guests/hello-ts/hello.ts"];
 
-type File = readonly [path: string, content: string];
+type File = readonly [path: string, content: string | Uint8Array];
 
 /** A kernel and its configuration as files: its source is the body of the first thread, after `head`. */
 function kernel(name: string, body: string, { head = "", extra = "" } = {}): File[] {
@@ -66,6 +67,21 @@ describe("hello in TypeScript", () => {
     expect(first.output).toBe(second.output);
     expect(first.session.log).toBe(second.session.log);
   });
+});
+
+it.each(["README.md", "docs/KERNELS.md"])("the first kernel that %s shows does what it says", (page) => {
+  const shown = /(?:^ {4}.*\n|^\n)+/gm;
+  const blocks = readFileSync(page, "utf8")
+    .match(shown)
+    ?.map((block) => block.replaceAll(/^ {4}/gm, ""));
+  const source = blocks?.find((block) => block.includes("kernelMain(")) ?? "";
+  const { status, output } = script(["xl create -q -c first.cfg"], {
+    files: [
+      ["first.cfg", 'name = "first"\nkernel = "first.ts"\nmemory = 8\n'],
+      ["first.ts", source],
+    ],
+  });
+  expect({ status, output }).toEqual({ status: 0, output: "domain 1 is up\ngood bye\n" });
 });
 
 describe("a TypeScript kernel is a domain like any other", () => {
@@ -150,6 +166,65 @@ describe("a TypeScript kernel is a domain like any other", () => {
     expect(output).toMatch(/^devices: mapping 1 frames of domain \d+: E\w+$/m);
     expect(output).toContain("doorbell: general protection fault: out to port 0x500\n");
     expect(output).toContain("host: only dom0 has the machine's devices\n");
+  });
+
+  it("has a disk: what it writes is in the file, what it reads was there, and the end of the disk is an error", () => {
+    const image = new Uint8Array(64 * 512).fill(7);
+    const { output, session } = script(["xl create -c k/disk.cfg", "xl list"], {
+      files: [
+        ...kernel(
+          "disk",
+          `const disk = yield* BlockFront.connect(yield* kernel.device("vbd", 51712));
+           const buffer = disk.buffer(2);
+           yield* disk.read(8, buffer, 0, 4096);
+           kernel.console.print(\`\${disk.sectors} sectors, \${buffer.pages.bytes[4095]} is there\`);
+           buffer.pages.bytes.fill(9);
+           yield* disk.write(1, buffer, 0, 8192);
+           yield* disk.flush();
+           try { yield* disk.read(60, buffer, 0, 8192); } catch (error) { kernel.console.print((error as Error).name); }
+           try { yield* kernel.device("vbd", 51728); } catch (error) { kernel.console.print(String(error)); }
+           yield* disk.close();`,
+          {
+            head: 'import { BlockFront } from "xenolith/sdk";',
+            extra: 'disk = [ "k/disk.img,raw,xvda,w" ]',
+          },
+        ),
+        ["k/disk.img", image],
+      ],
+    });
+    expect(output).toContain("64 sectors, 7 is there\nBlockError\nError: this domain has no vbd 51728\n");
+    expect(image.indexOf(9)).toBe(512);
+    expect(image.lastIndexOf(9)).toBe(512 + 8191);
+    expect([...session.machine.domains.keys()]).toEqual([0]);
+    expect(session.machine.checker()).toEqual([]);
+  });
+
+  it("has its share of the processor by its weight", () => {
+    const work = `kernel.console.print("up"); for (;;) yield* yieldNow();`;
+    const head = 'import { yieldNow } from "xenolith/sdk";';
+    const { output } = script(
+      [
+        "xl create -q k/light.cfg",
+        "xl create -q k/heavy.cfg",
+        "xl create -q -c k/clock.cfg",
+        "xl list",
+        "xl destroy light",
+        "xl destroy heavy",
+      ],
+      {
+        files: [
+          ...kernel("light", work, { head, extra: "cpu_weight = 256" }),
+          ...kernel("heavy", work, { head, extra: "cpu_weight = 512" }),
+          ...kernel("clock", "yield* sleep(3e9);"),
+        ],
+      },
+    );
+    const [light, heavy] = ["light", "heavy"].map((name) =>
+      Number(new RegExp(`^${name} .* (\\d+\\.\\d)$`, "m").exec(output)?.[1]),
+    );
+    expect(light + heavy).toBeGreaterThan(2.5);
+    expect(heavy / light).toBeGreaterThan(1.7);
+    expect(heavy / light).toBeLessThan(2.3);
   });
 
   it("gets a ramdisk and a command line", () => {
