@@ -117,6 +117,11 @@ export class XsClient extends XsView {
     this.events = events;
   }
 
+  /** Another client of the same store: its watches are its own. */
+  another(): XsClient {
+    return new XsClient(this.server);
+  }
+
   /** Carries out `body` as one change: all of it or, when it throws, nothing. */
   transaction<T>(body: (view: XsView) => T): T {
     const transaction = this.server.store.begin(true);

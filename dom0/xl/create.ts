@@ -12,6 +12,7 @@ const OPTIONS = {
   paused: { letter: "p" },
   quiet: { letter: "q", long: "quiet" },
   exit: { letter: "e" },
+  file: { letter: "f", long: "defconfig", value: true },
   dryRun: { letter: "n", long: "dryrun" },
 } as const;
 
@@ -23,6 +24,7 @@ export const create: Command = {
   usage: "<ConfigFile> [options] [vars]",
   summary: "Create a domain from config file <filename>",
   options: [
+    "-f, --defconfig=<file>  Use this configuration file.",
     "-c                      Connect to the console after the domain is created.",
     "-p                      Leave the domain paused after it is created.",
     "-q, --quiet             Quiet.",
@@ -31,8 +33,8 @@ export const create: Command = {
   ],
   completes: "file",
   *run(context, args) {
-    const { words, has } = parseArguments("xl create", args, OPTIONS);
-    const file = words.find((word) => !word.includes("="));
+    const { words, has, lastOf } = parseArguments("xl create", args, OPTIONS);
+    const file = lastOf("file") ?? words.find((word) => !word.includes("="));
     const overrides = words.filter((word) => word !== file);
     if (file === undefined) throw new CommandError(`Usage: xl create ${create.usage}`);
     const stray = overrides.find((word) => !word.includes("="));

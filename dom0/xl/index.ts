@@ -14,7 +14,16 @@ import { domid, domname, list, rename, uptime, vcpuList, vmList } from "./list.t
 import { debugKeysCommand, dmesg, info, schedBvt } from "./machine.ts";
 import { networkAttach, networkDetach, networkList } from "./network.ts";
 import { HelpWanted } from "./options.ts";
-import { xenstoreExists, xenstoreList, xenstoreLs, xenstoreRead, xenstoreRm, xenstoreWrite } from "./xenstore.ts";
+import {
+  xenstoreChmod,
+  xenstoreExists,
+  xenstoreList,
+  xenstoreLs,
+  xenstoreRead,
+  xenstoreRm,
+  xenstoreWatch,
+  xenstoreWrite,
+} from "./xenstore.ts";
 
 export type { Command, Io, Keys, XlContext } from "./context.ts";
 
@@ -55,6 +64,8 @@ export const XENSTORE_COMMANDS: readonly Command[] = [
   xenstoreWrite,
   xenstoreRm,
   xenstoreExists,
+  xenstoreChmod,
+  xenstoreWatch,
 ];
 
 /** Runs one command; its exit status. What goes wrong is printed as one line. */

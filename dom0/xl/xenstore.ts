@@ -1,6 +1,8 @@
-// The xenstore commands: xenstore-ls, -read, -write, -list, -rm, -exists, in the form of Xen's own. They act as dom0.
+// The xenstore commands: xenstore-ls, -read, -write, -list, -rm, -exists, -chmod, -watch, in the form of Xen's own. They act as
+// dom0. Left out: -s, as there is no socket to choose.
 
-import type { XsClient } from "../xenstored/index.ts";
+import { printable } from "../printable.ts";
+import type { XsClient, XsView } from "../xenstored/index.ts";
 import { toByteString, XsError } from "../xenstored/index.ts";
 import { type Command, CommandError } from "./context.ts";
 import { expectWords, parseArguments } from "./options.ts";
@@ -9,6 +11,13 @@ import { expectWords, parseArguments } from "./options.ts";
 const TAG_LENGTH = 10;
 const PERMISSIONS_COLUMN = 60;
 
+const TEXTS: Readonly<Record<string, string>> = {
+  EINVAL: "Invalid path",
+  ENOENT: "No such file or directory",
+  EEXIST: "File exists",
+  E2BIG: "Argument list too long",
+};
+
 /** Runs `body`, a failure of the store's turned into the line that the tools print. */
 function onPath<T>(what: string, path: string, body: () => T | undefined): T {
   let result: T | undefined;
@@ -16,7 +25,7 @@ function onPath<T>(what: string, path: string, body: () => T | undefined): T {
     result = body();
   } catch (error) {
     if (!(error instanceof XsError)) throw error;
-    throw new CommandError(`${what} ${path}: ${error.code === "EINVAL" ? "Invalid path" : error.code}`);
+    throw new CommandError(`${what} ${path}: ${TEXTS[error.code] ?? error.code}`);
   }
   if (result === undefined) throw new CommandError(`${what} ${path}: No such file or directory`);
   return result;
@@ -115,13 +124,14 @@ export const xenstoreRead: Command = {
 
 export const xenstoreList: Command = {
   name: "xenstore-list",
-  usage: "path...",
+  usage: "[-p] path...",
   summary: "Print the names below a path",
+  options: ["-p                      Print the paths too"],
   *run({ io, xs }, args) {
-    const { words } = parseArguments("xenstore-list", args, {});
+    const { words, has } = parseArguments("xenstore-list", args, { prefix: { letter: "p" } });
     for (const path of expectWords("xenstore-list", xenstoreList.usage, words, 1, Infinity)) {
       const names = onPath("xenstore-list: could not list path", path, () => xs.directory(path));
-      yield* io.write(names.map((name) => `${name}\n`).join(""));
+      yield* io.write(names.map((name) => `${has("prefix") ? `${path}/` : ""}${name}\n`).join(""));
     }
     return 0;
   },
@@ -151,18 +161,90 @@ export const xenstoreWrite: Command = {
 
 export const xenstoreRm: Command = {
   name: "xenstore-rm",
-  usage: "path...",
+  usage: "[-t] path...",
   summary: "Remove nodes with all below them",
+  options: ["-t                      Remove those above too, as far as they are empty then"],
   *run({ xs }, args) {
-    const { words } = parseArguments("xenstore-rm", args, {});
+    const { words, has } = parseArguments("xenstore-rm", args, { tidy: { letter: "t" } });
     for (const path of expectWords("xenstore-rm", xenstoreRm.usage, words, 1, Infinity)) {
       onPath("xenstore-rm: could not remove path", path, () => xs.read(path));
       onPath("xenstore-rm: could not remove path", path, () => {
         xs.remove(path);
+        if (has("tidy")) tidyAbove(xs, path);
         return true;
       });
     }
     yield* [];
+    return 0;
+  },
+};
+
+/** Removes what is above `path` while it has neither value nor children. */
+function tidyAbove(xs: XsClient, path: string): void {
+  const above = path.slice(0, Math.max(0, path.lastIndexOf("/")));
+  if (above === "" || xs.readBytes(above) !== "" || xs.directory(above)?.length !== 0) return;
+  xs.remove(above);
+  tidyAbove(xs, above);
+}
+
+export const xenstoreChmod: Command = {
+  name: "xenstore-chmod",
+  usage: "[-u] [-r] path mode...",
+  summary: "Set permissions",
+  options: [
+    "-u                      Also those of all above the path",
+    "-r                      Also those of all below it",
+    "mode                    n, r, w or b (none, read, write, both) and a domain's number; the first is the owner's",
+  ],
+  *run({ xs }, args) {
+    const { words, has } = parseArguments("xenstore-chmod", args, { upto: { letter: "u" }, recurse: { letter: "r" } });
+    const [path, ...modes] = expectWords("xenstore-chmod", xenstoreChmod.usage, words, 2, Infinity);
+    const wrong = modes.find((mode) => !/^[nrwb]\d{1,5}$/.test(mode));
+    if (wrong !== undefined) throw new CommandError(`Invalid permission specification: '${wrong}'`);
+    const set = (view: XsView, at: string, below: boolean): void => {
+      onPath("xenstore-chmod: Error occurred setting permissions on", at, () => {
+        view.setPermissions(at, modes);
+        return true;
+      });
+      if (below) for (const name of view.directory(at) ?? []) set(view, `${at}/${name}`, true);
+    };
+    xs.transaction((view) => {
+      set(view, path, has("recurse"));
+      if (!has("upto")) return;
+      for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1))
+        set(view, path.slice(0, end), false);
+    });
+    yield* [];
+    return 0;
+  },
+};
+
+export const xenstoreWatch: Command = {
+  name: "xenstore-watch",
+  usage: "[-n NR] path...",
+  summary: "Print the paths of changes as they happen (Ctrl-C ends)",
+  options: ["-n NR                   End after so many"],
+  *run({ io, xs }, args) {
+    const { words, lastOf } = parseArguments("xenstore-watch", args, { count: { letter: "n", value: true } });
+    const paths = expectWords("xenstore-watch", xenstoreWatch.usage, words, 1, Infinity);
+    const count = lastOf("count") ?? "Infinity";
+    if (!/^(\d{1,9}|Infinity)$/.test(count))
+      throw new CommandError(`xenstore-watch: "${count}" is no number of events`);
+    const client = xs.another();
+    try {
+      for (const path of paths)
+        onPath("xenstore-watch: Unable to add watch on", path, () => {
+          client.watch(path, "token");
+          return true;
+        });
+      for (let n = 0; n < Number(count); n++) {
+        const event = yield* client.events.receive();
+        if (event === undefined) break;
+        yield* io.write(`${printable(event.path)}\n`);
+      }
+    } finally {
+      client.close();
+    }
     return 0;
   },
 };
