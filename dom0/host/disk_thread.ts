@@ -8,6 +8,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { XEN_EBADF, XEN_EINVAL, XEN_ENOSYS } from "../../shared/abi/errno.ts";
 import { DeviceOp } from "../../shared/devices.ts";
 import type { DiskThreadData } from "./disk_threads.ts";
+import { rest } from "./open_file.ts";
 import { type Bytes, errnoOf, QueueRequest, QueueServer, Refused } from "./queue_server.ts";
 
 const SLOW_MS_PER_BYTE = 1e-6;
@@ -129,17 +130,6 @@ class DiskThread {
     };
     next(0);
   }
-}
-
-/** The pieces without their first `count` bytes. */
-function rest(pieces: Bytes[], count: number): Bytes[] {
-  if (count === 0) return pieces;
-  let left = count;
-  return pieces.flatMap((piece) => {
-    const gone = Math.min(left, piece.length);
-    left -= gone;
-    return gone === piece.length ? [] : [piece.subarray(gone)];
-  });
 }
 
 const thread = new DiskThread(workerData as DiskThreadData);

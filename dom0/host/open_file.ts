@@ -4,6 +4,17 @@
 /** Views of machine frames. */
 export type Bytes = Uint8Array<SharedArrayBuffer>;
 
+/** The pieces without their first `count` bytes: what a call that moved so many has left to do. */
+export function rest(pieces: Bytes[], count: number): Bytes[] {
+  if (count === 0) return pieces;
+  let left = count;
+  return pieces.flatMap((piece) => {
+    const gone = Math.min(left, piece.length);
+    left -= gone;
+    return gone === piece.length ? [] : [piece.subarray(gone)];
+  });
+}
+
 export interface OpenFile {
   /** Bytes; of a file when it was opened. */
   readonly size: number;

@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { close, fdatasync, fstat, open, readFile, readv, type Stats, writev } from "node:fs";
 import { promisify } from "node:util";
-import type { Bytes, OpenFile } from "./open_file.ts";
+import { type Bytes, type OpenFile, rest } from "./open_file.ts";
 
 const openFile = promisify(open);
 const statOpen = promisify(fstat);
@@ -92,7 +92,7 @@ async function whole(pieces: Bytes[], move: (pieces: Bytes[], at: number) => Pro
     const n = await move(left, at);
     if (n === 0) break;
     at += n;
-    left = skip(left, n);
+    left = rest(left, n);
   }
   return at;
 }
@@ -104,14 +104,5 @@ function vectored(call: Vectored, fd: number, pieces: Bytes[], position: number)
     call(fd, pieces, position, (error: NodeJS.ErrnoException | null, n: number) =>
       error ? reject(error) : resolve(n),
     );
-  });
-}
-
-function skip(pieces: Bytes[], count: number): Bytes[] {
-  let n = count;
-  return pieces.flatMap((piece) => {
-    const gone = Math.min(n, piece.length);
-    n -= gone;
-    return gone === piece.length ? [] : [piece.subarray(gone)];
   });
 }
