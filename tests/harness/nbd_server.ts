@@ -103,6 +103,14 @@ export class NbdServer {
     }
     const data = command === 1 ? await reader.take(size) : undefined;
     if (this.mute) return;
+    if (at + size > this.seen.length) {
+      const refusal = Buffer.alloc(16);
+      refusal.writeUInt32BE(0x67446698, 0);
+      refusal.writeUInt32BE(command === 1 ? 28 : 22, 4);
+      head.copy(refusal, 8, 8, 16);
+      socket.write(refusal);
+      return;
+    }
     this.counts[command]++;
     const reply = Buffer.alloc(16);
     reply.writeUInt32BE(0x67446698, 0);

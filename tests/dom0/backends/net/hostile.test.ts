@@ -9,6 +9,7 @@ import {
   NETIF_RSP_OKAY,
   NETTXF_extra_info,
   NETTXF_more_data,
+  XEN_NETIF_EXTRA_FLAG_MORE,
 } from "../../../../shared/abi/io/netif.ts";
 import { checksumIsRight, fold, sum16 } from "../../../../shared/checksum.ts";
 import { SELF } from "../../../harness/net.ts";
@@ -82,6 +83,15 @@ describe("a packet that is wrong gets an error response, and the next one goes",
         raw.txRaw(extra(1));
       },
       [ERROR, NETIF_RSP_NULL],
+    ],
+    [
+      "two extra slots, where one means anything",
+      (raw) => {
+        raw.tx({ flags: NETTXF_extra_info });
+        raw.txRaw(extra(1, XEN_NETIF_EXTRA_FLAG_MORE));
+        raw.txRaw(extra(2));
+      },
+      [ERROR, NETIF_RSP_NULL, NETIF_RSP_NULL],
     ],
   ];
   test.each(cases)("%s", (_, send, statuses) => {

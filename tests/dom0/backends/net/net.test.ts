@@ -191,6 +191,26 @@ describe("devices that come and go", () => {
     });
   });
 
+  test("what waited for a frontend that has closed is not the next one's", () => {
+    withNet(function* (rig): Task {
+      const one = yield* rig.station(0);
+      const two = yield* rig.station(1);
+      const socket = one.udp(1000);
+      yield* one.resolve(ip(1));
+      two.front.poll = () => {}; // It takes nothing any more.
+      for (let i = 0; i < 300; i++) yield* socket.send(ip(1), 9, new Uint8Array(100));
+      yield* sleep(1e6);
+      expect(rig.networks.pool.used).toBeGreaterThan(0);
+      yield* two.front.close();
+      expect(rig.networks.pool.used).toBe(0);
+      rig.xs.write(`${rig.path(1)}/state`, "1");
+      yield* rig.store.waitFor("/local/domain/0/backend/vif/0/1/state", ["2"]);
+      const again = yield* rig.connect(1);
+      yield* sleep(1e6);
+      expect(again.front.received).toBe(0);
+    });
+  });
+
   test("an interface is taken away in the middle of a stream, again and again, and nothing leaks", () => {
     withNet(function* (rig): Task {
       const one = yield* rig.station(0);
