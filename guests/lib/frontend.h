@@ -29,6 +29,8 @@ int frontend_find(struct frontend *f, const char *kind);
 int frontend_backend_state(const struct frontend *f);
 /* Waits until the backend's state, as a bit, is in `states` (1 << XenbusState...); returns the state. */
 int frontend_await(const struct frontend *f, unsigned states);
+/* Waits until the backend is connected; 0: it has closed instead, and the folder "error" says why. */
+int frontend_connected(const struct frontend *f);
 /* A number that the backend has written, or `otherwise`. */
 uint64_t frontend_backend_number(const struct frontend *f, const char *name, uint64_t otherwise);
 /* Writes a node of the frontend; `state` is the last of them. */
@@ -39,7 +41,7 @@ void frontend_make_port(struct frontend *f);
 /* front_ring.c: both indexes that count are private; the shared ones only tell and ask. */
 struct front_ring {
   volatile struct xen_sring *shared;
-  uint32_t size;                          /* entries: a power of two */
+  uint32_t size; /* entries: a power of two */
   uint32_t entry_size;
   uint32_t filled, shown, taken; /* requests written, requests shown to the backend, responses read */
 };

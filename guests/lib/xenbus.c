@@ -38,6 +38,11 @@ int frontend_await(const struct frontend *f, unsigned states) {
   }
 }
 
+int frontend_connected(const struct frontend *f) {
+  const unsigned states = 1u << XenbusStateConnected | 1u << XenbusStateClosing | 1u << XenbusStateClosed;
+  return frontend_await(f, states) == XenbusStateConnected;
+}
+
 uint64_t frontend_backend_number(const struct frontend *f, const char *name, uint64_t otherwise) {
   char value[24];
   return read(f->back, name, value, sizeof value) > 0 ? number_of(value) : otherwise;

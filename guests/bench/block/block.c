@@ -44,7 +44,7 @@ static struct {
 } requests[MAX_DEPTH];
 static uint32_t idle[MAX_DEPTH], idle_count, failed, wrong;
 
-static void connect(const char *options) {
+static int connect(const char *options) {
   frontend_await(&disk, 1u << XenbusStateInitWait);
   uint64_t order = frontend_backend_number(&disk, "max-ring-page-order", 0);
   uint64_t wanted = argument_number(options, "order", MAX_ORDER);
@@ -67,7 +67,7 @@ static void connect(const char *options) {
   uint64_t persistent = argument_number(options, "persistent", 1);
   frontend_write(&disk, "feature-persistent", persistent);
   frontend_write(&disk, "state", XenbusStateInitialised);
-  frontend_await(&disk, 1u << XenbusStateConnected);
+  if (!frontend_connected(&disk)) return 0;
   frontend_write(&disk, "state", XenbusStateConnected);
 
   persistent = persistent && frontend_backend_number(&disk, "feature-persistent", 0);
@@ -79,6 +79,7 @@ static void connect(const char *options) {
   for (int i = 0; i < MAX_DEPTH; i++) list_refs[i] = grant(disk.domid, lists[i], 0);
   printf("block: %lu sectors, %u pages of ring, %u indirect segments, grants %s\n", sectors, 1u << order, max_indirect,
          persistent ? "persistent" : "not persistent");
+  return 1;
 }
 
 /* The segment for up to a page of a buffer; returns its bytes. */
@@ -233,21 +234,22 @@ static const char *parse(const char *line, struct job *job) {
   return 0;
 }
 
-void guest_main(void) {
-  const char *line = (const char *)start_info->cmd_line;
-  if (!frontend_find(&disk, "vbd")) {
-    printf("block: there is no disk\n");
-    return;
-  }
-  grants_init();
-  connect(line);
+static void all_jobs(const char *line) {
   for (;;) {
     struct job job;
     const char *mistake = parse(line, &job);
     if (mistake) printf("block: %s\n", mistake);
     for (uint64_t i = 0; !mistake && i < job.rounds; i++) run(&job);
     while (*line && *line != ';') line++;
-    if (*line++ == 0) break;
+    if (*line++ == 0) return;
   }
+}
+
+void guest_main(void) {
+  const char *line = (const char *)start_info->cmd_line;
+  grants_init();
+  if (!frontend_find(&disk, "vbd")) printf("block: there is no disk\n");
+  else if (!connect(line)) printf("block: the disk can't be had\n");
+  else all_jobs(line);
   printf("block: end\n");
 }

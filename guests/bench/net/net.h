@@ -7,7 +7,7 @@
 /* netfront.c: the first interface. */
 extern uint8_t net_mac[6];
 extern struct frontend net_interface;
-int net_connect(void); /* 0: there is none */
+int net_connect(void); /* 0: there is none that can be had */
 /* A page for the next frame, or 0 while all pages are under way. */
 uint8_t *net_page(void);
 /* Sends what is in that page. With `blank`, its checksum of UDP is only the pseudo-header's, and the backend's to finish. */

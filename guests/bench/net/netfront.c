@@ -58,8 +58,7 @@ int net_connect(void) {
   frontend_write(f, "request-rx-copy", 1);
   frontend_write(f, "feature-rx-notify", 1);
   frontend_write(f, "state", XenbusStateConnected);
-  frontend_await(f, 1u << XenbusStateConnected);
-  return 1;
+  return frontend_connected(f);
 }
 
 uint8_t *net_page(void) { return tx_idle_count > 0 ? tx_pages[tx_idle[tx_idle_count - 1]] : 0; }

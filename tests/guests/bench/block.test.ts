@@ -12,10 +12,14 @@ const FOLDER = "guests/bench/block";
 const SECTORS = 2048;
 
 /** Boots it with these jobs; its lines, and the disk as it left it. */
-function boot(jobs: string, disk: Uint8Array = new Uint8Array(SECTORS * 512)): { lines: string[]; words: Uint32Array } {
+function boot(
+  jobs: string,
+  disk: Uint8Array = new Uint8Array(SECTORS * 512),
+  disks = '"a.img,raw,xvda,rw"',
+): { lines: string[]; words: Uint32Array } {
   const cfg = readFileSync(join(root, FOLDER, "block.cfg"), "utf8");
   const files = {
-    "block.cfg": `${cfg}disk = [ "a.img,raw,xvda,rw" ]\nextra = "${jobs}"\n`,
+    "block.cfg": `${cfg}disk = [ ${disks} ]\nextra = "${jobs}"\n`,
     [elfPath(FOLDER)]: readFileSync(join(root, elfPath(FOLDER))),
     "a.img": disk,
   };
@@ -86,6 +90,14 @@ describe("the block bench kernel", () => {
       "block: size is more than the disk",
       "block: end",
     ]);
+  });
+
+  test("tells of what the backend refuses, and of no disk", () => {
+    const { lines, words } = boot("op=write count=20 depth=3; op=read count=5", undefined, '"a.img,raw,xvda,r"');
+    expect(lines[1]).toMatch(/^block: write 4096 bytes, depth 3, 20 requests: .* MiB\/s, 20 FAILED$/);
+    expect(lines[2]).toMatch(/^block: read 4096 bytes, depth 1, 5 requests: .* MiB\/s$/);
+    expect(words.every((value) => value === 0)).toBe(true);
+    expect(boot("op=read", undefined, "").lines).toEqual(["block: there is no disk", "block: end"]);
   });
 
   test("tells of a wrong byte", () => {

@@ -42,7 +42,10 @@ void guest_main(void) {
   frontend_write(&f, "ring-ref", grant(f.domid, &ring, 0));
   frontend_write(&f, "port", f.port);
   frontend_write(&f, "state", XenbusStateInitialised);
-  frontend_await(&f, 1u << XenbusStateConnected);
+  if (!frontend_connected(&f)) {
+    printf("channel: it can't be had\n");
+    return;
+  }
   frontend_write(&f, "state", XenbusStateConnected);
   xenstore_watch("control/shutdown");
   printf("channel: ready\n");
