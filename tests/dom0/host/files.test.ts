@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { NodeFiles } from "../../../dom0/host/files.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "xenolith-files-"));
+writeFileSync(join(dir, "f"), "0123456789");
 afterAll(() => rmSync(dir, { recursive: true }));
 
 function pieces(...sizes: number[]): Uint8Array<SharedArrayBuffer>[] {
@@ -17,7 +18,6 @@ const joined = (parts: Uint8Array[]): string => parts.map((part) => Buffer.from(
 describe("the host's files", () => {
   test("a read fills the pieces in order and stops at the end of the file", async () => {
     const files = new NodeFiles();
-    writeFileSync(join(dir, "f"), "0123456789");
     const { handle, size } = await files.open(join(dir, "f"), "r");
     expect(size).toBe(10);
     const into = pieces(3, 0, 4, 5);
@@ -44,7 +44,7 @@ describe("the host's files", () => {
     await expect(files.open(join(dir, "none"), "r")).rejects.toMatchObject({ code: "ENOENT" });
     await expect(files.open(dir, "r")).rejects.toMatchObject({ code: "EISDIR" });
     expect(await files.stat(dir)).toMatchObject({ kind: "directory" });
-    expect(await files.list(dir)).toEqual(["f", "w"]);
+    expect(await files.list(dir)).toContain("f");
   });
 
   test("a dom0 that never closes runs out of handles, not the host", async () => {
