@@ -101,15 +101,19 @@ export class DeviceQueue {
   *submit(fields: RequestFields, pages?: Pages): Task<number> {
     const waiter = new Waiter();
     let sent = false;
+    let taken = false;
     try {
       yield* this.#freed.until(() => this.space > 0);
       const { op, handle = 0, inputBytes = 0, position = 0, address = 0, sizeBytes = 0 } = fields;
       this.#send(op, handle, inputBytes, position, address, sizeBytes, 0, waiter);
       sent = true;
-      return yield* waiter.wait();
+      const status = yield* waiter.wait();
+      taken = true;
+      return status;
     } finally {
-      if (!sent) pages?.free();
-      else if (waiter.status === undefined) waiter.orphan = pages;
+      // Completed, and cancelled before it ran again: as if it had not been sent.
+      if (!sent || (!taken && waiter.status !== undefined)) pages?.free();
+      else if (!taken) waiter.orphan = pages;
     }
   }
 

@@ -211,6 +211,7 @@ export class Thread {
       this.#wokenBy = undefined;
       const cancelled = this.#cancelled;
       this.#cancelled = false;
+      if (cancelled) by?.wakeOne(); // What it was woken for is the next one's.
       const next = cancelled ? this.#code.return(undefined) : this.#code.next(by);
       if (next.done) this.#end();
       else this.#suspend(next.value);

@@ -206,6 +206,28 @@ describe("threads", () => {
     expect(bench.failures).toEqual(["a: a"]);
   });
 
+  test("a thread that is cancelled when it was just woken doesn't take the wake with it", () => {
+    const bench = new Bench();
+    const mutex = new Mutex();
+    const go = new WaitQueue();
+    const log: string[] = [];
+    const holder = function* (name: string, wait: boolean): Task {
+      yield* mutex.run(function* (): Task {
+        if (wait) yield* go.wait();
+        log.push(name);
+      });
+    };
+    bench.threads.spawn("first", holder("first", true));
+    const second = bench.threads.spawn("second", holder("second", false));
+    bench.threads.spawn("third", holder("third", false));
+    bench.settle();
+    go.wakeAll();
+    bench.threads.runOne(); // The first lets go, which wakes the second.
+    second.cancel();
+    bench.settle();
+    expect(log).toEqual(["first", "third"]);
+  });
+
   test("timers of waits that ended early do not pile up", () => {
     const bench = new Bench();
     const queue = new WaitQueue();
