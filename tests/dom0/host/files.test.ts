@@ -1,5 +1,5 @@
 // The host's files, moved straight from and to shared memory in scattered pieces.
-import { mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -44,7 +44,9 @@ describe("the host's files", () => {
     await expect(files.open(join(dir, "none"), "r")).rejects.toMatchObject({ code: "ENOENT" });
     await expect(files.open(dir, "r")).rejects.toMatchObject({ code: "EISDIR" });
     expect(await files.stat(dir)).toMatchObject({ kind: "directory" });
-    expect(await files.list(dir)).toContain("f");
+    mkdirSync(join(dir, "names", "a"), { recursive: true });
+    for (const name of ["c", "b"]) writeFileSync(join(dir, "names", name), "");
+    expect(await files.list(join(dir, "names"))).toEqual(["a/", "b", "c"]);
   });
 
   test("a dom0 that never closes runs out of handles, not the host", async () => {
