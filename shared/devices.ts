@@ -25,7 +25,7 @@ export const DEVICE_CONTROL_MFN = 1;
 export const DEVICE_QUEUE_MFN = 2;
 /** Of one queue. */
 export const DEVICE_QUEUE_FRAMES = 4;
-/** Queue 0, and as many disks as can have a queue and a thread (of some 5 MiB) of their own; further ones use queue 0. */
+/** Queue 0, and as many disks as can have a queue and a thread (9 MiB) of their own; further ones use queue 0. */
 export const DEVICE_QUEUES = 9;
 /** First frame of queue `n`. */
 export const queueMfn = (n: number): number => DEVICE_QUEUE_MFN + n * DEVICE_QUEUE_FRAMES;
