@@ -40,6 +40,10 @@ function cut(payload: Uint8Array, room: number): Piece[] {
 
 const bytesOf = (length: number, seed = 1): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 31 + seed) & 255);
 
+/** Compared here: `toEqual` takes a hundred times as long. */
+const same = (a: Uint8Array | undefined, b: Uint8Array): boolean =>
+  a !== undefined && a.length === b.length && a.every((byte, i) => byte === b[i]);
+
 describe("fragments", () => {
   it("cover the payload, all but the last a multiple of 8 and none longer than there is room", () => {
     const pieces = [...piecesOf(4000, 1480)];
@@ -74,7 +78,10 @@ describe("fragments", () => {
             const whole = give(reassembler, frame);
             if (whole !== undefined) got.set(id, whole);
           }
-          for (const { id } of multiple) expect(got.get(id)).toEqual(payloads[id]);
+          const wrong = payloads.filter(
+            (_, id) => multiple.some((f) => f.id === id) && !same(got.get(id), payloads[id]),
+          );
+          expect(wrong).toEqual([]);
         },
       ),
     );
