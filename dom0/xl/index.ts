@@ -73,6 +73,7 @@ export function* runCommand(command: Command, context: XlContext, args: readonly
   try {
     return yield* command.run(context, args);
   } catch (error) {
+    if (!(error instanceof Error)) throw error; // Cancelled, by Ctrl-C.
     if (error instanceof HelpWanted) {
       yield* context.io.write(describeCommand(command));
       return 0;
@@ -83,7 +84,7 @@ export function* runCommand(command: Command, context: XlContext, args: readonly
     }
     const line = describeError(error);
     if (line === undefined) {
-      context.kernel.log(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      context.kernel.log(error.stack ?? error.message);
       yield* context.io.write(`internal error in ${command.name} (see xl dmesg): ${printable(String(error))}\n`);
     } else if (error instanceof XenError) yield* context.io.write(`xl: the hypervisor refused: ${printable(line)}\n`);
     else yield* context.io.write(`${printable(line)}\n`);

@@ -158,6 +158,9 @@ export class Mutex {
   }
 }
 
+/** Thrown in a thread that is cancelled. No Error, so that nobody takes it for one of theirs. */
+const CANCELLED = Symbol("cancelled");
+
 /** A thread, as its creator sees it. */
 export class Thread {
   readonly name: string;
@@ -187,7 +190,10 @@ export class Thread {
     return yield* this.#ended.until(() => this.done, timeoutNs);
   }
 
-  /** Ends it at the place where it waits: its `finally` blocks run. Not for the thread that is running. */
+  /**
+   * Ends it at the place where it waits: its `finally` blocks run. Not for the thread that is running. Code that catches must let
+   * through what is no Error.
+   */
   cancel(): void {
     if (this.done) return;
     this.#cancelled = true;
@@ -212,10 +218,15 @@ export class Thread {
       const cancelled = this.#cancelled;
       this.#cancelled = false;
       if (cancelled) by?.wakeOne(); // What it was woken for is the next one's.
-      const next = cancelled ? this.#code.return(undefined) : this.#code.next(by);
+      // Not by `return`: a generator goes on behind a `yield*` whose own `finally` blocks wait.
+      const next = cancelled ? this.#code.throw(CANCELLED) : this.#code.next(by);
       if (next.done) this.#end();
       else this.#suspend(next.value);
     } catch (error) {
+      if (error === CANCELLED) {
+        this.#end();
+        return;
+      }
       this.error = error;
       this.#end();
       this.#threads.failed(this, error);

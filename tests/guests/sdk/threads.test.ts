@@ -159,6 +159,38 @@ describe("threads", () => {
     expect(queue.isAwaited).toBe(false);
   });
 
+  test("cancel ends the callers too, when the finally blocks of what they call wait", () => {
+    const bench = new Bench();
+    const log: string[] = [];
+    const inner = function* (): Task {
+      try {
+        yield* sleep(1000);
+      } finally {
+        yield* sleep(10);
+        log.push("inner cleaned");
+      }
+    };
+    const outer = function* (): Task {
+      try {
+        yield* inner();
+        log.push("not reached");
+        yield* sleep(1);
+        log.push("not reached either");
+      } catch (error) {
+        if (error instanceof Error) log.push("not an error");
+        throw error;
+      } finally {
+        log.push("outer cleaned");
+      }
+    };
+    const thread = bench.threads.spawn("t", outer());
+    bench.settle();
+    thread.cancel();
+    bench.passTo(5000);
+    expect(log).toEqual(["inner cleaned", "outer cleaned"]);
+    expect([thread.done, thread.error, bench.failures]).toEqual([true, undefined, []]);
+  });
+
   test("a channel gives each value once, in order, then the end", () => {
     const bench = new Bench();
     const channel = new Channel<number>();
