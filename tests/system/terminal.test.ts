@@ -96,6 +96,34 @@ it("undoes a creation that is interrupted, however often Ctrl-C is pressed, and 
   expect(session.end()).toBe(0);
 });
 
+it("takes back a disk whose attaching is interrupted", () => {
+  const session = open();
+  const { host } = session;
+  host.disk.set("slow", new Uint8Array(65536));
+  session.type("xl create -q -p guests/hello/hello.cfg\r");
+  session.waitFor(PROMPT);
+  const openNow = host.open.bind(host);
+  const later = new Later<ReturnType<typeof openNow>>();
+  let asked = false;
+  host.open = ((path, mode) => {
+    asked ||= path === "slow";
+    return path === "slow" ? later : openNow(path, mode);
+  }) as typeof host.open;
+  session.type("xl block-attach hello slow,raw,xvda,w\r");
+  session.machine.runUntil(() => asked, 100_000);
+  session.type("\x03");
+  session.waitFor("^C");
+  session.waitFor(PROMPT);
+  session.type("xl block-list hello\r");
+  expect(session.waitFor(PROMPT)).not.toContain("51712");
+  later.resolve(openNow("slow", "r+"));
+  session.type("xenstore-ls -f /\r");
+  expect(session.waitFor(PROMPT)).not.toContain("51712");
+  expect(host.openFiles).toBe(0);
+  session.type("exit\r");
+  expect(session.end()).toBe(0);
+});
+
 it("interrupts a command at Ctrl-C, and the machine goes on", () => {
   const session = open();
   session.type("xl create -q tests/guests/echo/echo.cfg\r");
