@@ -17,5 +17,9 @@ export const printable = (text: string): string => text.replace(UNPRINTABLE, esc
 export const printableLines = (text: string): string =>
   text.replace(UNPRINTABLE, (c) => (c === "\n" || c === "\t" ? c : escaped(c)));
 
+/** The same for JSON, whose escapes it takes. */
+export const printableJson = (value: unknown): string =>
+  JSON.stringify(value).replace(UNPRINTABLE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 /** The beginning of a text that may be of any length, to be shown in a message. */
 export const clipped = (text: string, max = 80): string => (text.length <= max ? text : `${text.slice(0, max)}...`);

@@ -14,6 +14,7 @@ import {
   setDisassemblerLoader,
 } from "../../hypervisor/index.ts";
 import { dom0Kernel } from "../kernel.ts";
+import { printableLines } from "../printable.ts";
 import { folderStore } from "../toolstack/image/folder_store.ts";
 import { compileKernel } from "./compile_kernel.ts";
 import type { FromWorker, ToWorker } from "./main.ts";
@@ -51,7 +52,10 @@ port.once("message", ({ memory, options }: ToWorker) => {
   if (profile !== undefined) writeProfile(machine, profile);
   const status = machine.exitStatus ?? 0;
   const log = machine.log.read(machine.log.end - 4000, 4000);
-  tell({ ended: status, message: `dom0 has ended (reason ${status}). The end of the hypervisor's log:\n${log}` });
+  tell({
+    ended: status,
+    message: `dom0 has ended (reason ${status}). The end of the hypervisor's log:\n${printableLines(log)}`,
+  });
 });
 
 function create(memory: WebAssembly.Memory, options: HostOptions, devices: DeviceBus): Machine {
