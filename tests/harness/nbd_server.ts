@@ -28,13 +28,19 @@ export class NbdServer {
     this.#options = options;
   }
 
-  listen(path: string): Promise<void> {
+  /** A path, or "": some port of the loopback, which is given. */
+  async listen(path: string): Promise<number> {
     this.#server = createServer((socket) => {
       this.#sockets.add(socket);
       socket.on("error", () => {});
       this.#serve(socket).catch(() => socket.destroy());
     });
-    return new Promise((resolve) => this.#server?.listen(path, resolve));
+    const listening = new Promise<void>((resolve) => this.#server?.once("listening", resolve));
+    if (path === "") this.#server.listen(0, "127.0.0.1");
+    else this.#server.listen(path);
+    await listening;
+    const address = this.#server.address();
+    return typeof address === "object" ? (address?.port ?? 0) : 0;
   }
 
   /** As by kill -9 and a crash of its host: what was not flushed is gone. */

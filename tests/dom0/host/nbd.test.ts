@@ -67,6 +67,22 @@ describe("an NBD disk", () => {
     await server.die();
   });
 
+  test("is reached by TCP too", async () => {
+    const server = new NbdServer(data);
+    const port = await server.listen("");
+    for (const path of [`nbd:127.0.0.1:${port}`, `nbd://127.0.0.1:${port}`, `nbd://localhost:${port}/`]) {
+      const disk = await NbdDisk.open(path, "r+");
+      const [piece] = pieces(512);
+      await disk.write([piece.fill(9)], 1024);
+      await disk.sync();
+      await disk.read([piece], 512);
+      expect([disk.size, piece[0], server.stable[1024]]).toEqual([65536, data[512], 9]);
+      await disk.close();
+    }
+    await server.die();
+    await expect(NbdDisk.open(`nbd:127.0.0.1:${port}`, "r")).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  });
+
   test("many requests at once are each answered with their own", async () => {
     const { server, path } = await serve();
     const files = new NodeFiles();
