@@ -5,7 +5,7 @@
 // A thread that is cancelled while the host works leaves its buffer to the request: it is freed when the host is done.
 
 import { pack, unpack } from "msgpackr";
-import { XEN_ENOSPC } from "../../shared/abi/errno.ts";
+import { XEN_ENOMEM, XEN_ENOSPC } from "../../shared/abi/errno.ts";
 import { DOMID_IO } from "../../shared/abi/xen.ts";
 import type { DomId } from "../../shared/brand.ts";
 import {
@@ -294,7 +294,12 @@ export class HostFile {
     else
       this.#host.spawn(
         (function* (handle): Task {
-          sender.completed(yield* queue.moved(op, handle, position, segments));
+          let status = -XEN_ENOMEM;
+          try {
+            status = yield* queue.moved(op, handle, position, segments);
+          } finally {
+            sender.completed(status);
+          }
         })(this.#handle),
       );
   }
