@@ -67,8 +67,21 @@ export class Events {
   }
 
   isPending(domain: Domain, port: number): boolean {
+    return this.#bit(domain, PENDING, port);
+  }
+
+  isMasked(domain: Domain, port: number): boolean {
+    return this.#bit(domain, MASK, port);
+  }
+
+  /** Does the vcpu hold its upcalls back? */
+  upcallsMasked(vcpu: Vcpu): boolean {
+    return this.#u8[vcpu.vcpuInfo + 1] !== 0;
+  }
+
+  #bit(domain: Domain, bitmap: number, port: number): boolean {
     const shared = (domain.sharedInfo * FRAME_SIZE) >>> 2;
-    return (Atomics.load(this.#i32, shared + (PENDING >>> 2) + (port >>> 5)) & (1 << (port & 31))) !== 0;
+    return (Atomics.load(this.#i32, shared + (bitmap >>> 2) + (port >>> 5)) & (1 << (port & 31))) !== 0;
   }
 
   clearPending(domain: Domain, port: Port): void {
