@@ -14,6 +14,7 @@ import {
   XEN_EPERM,
   XEN_ESRCH,
 } from "../../../shared/abi/errno.ts";
+import { SHUTDOWN_suspend } from "../../../shared/abi/sched.ts";
 import * as S from "../../../shared/abi/sysctl.ts";
 import { __HYPERVISOR_domctl, __HYPERVISOR_sysctl, SharedInfo } from "../../../shared/abi/xen.ts";
 import type { DomId, Port, Va } from "../../../shared/brand.ts";
@@ -226,6 +227,23 @@ describe("domctl", () => {
     expect(a.domain.vcpus.map((vcpu) => vcpu.nmiPending)).toEqual([false, false]);
     expect(trigger(NMI, 1)).toBe(0);
     expect(a.domain.vcpus.map((vcpu) => vcpu.nmiPending)).toEqual([false, true]);
+  });
+
+  test("who is at the other end of a port hears of a suspension; the port may be any number", () => {
+    const suspend = (port: number): void => {
+      expect(domctl(D.XEN_DOMCTL_subscribe, 1, (op) => (op.subscribe.port = port)).result).toBe(0);
+      shutdownDomain(hv, a.domain, SHUTDOWN_suspend);
+      expect(domctl(D.XEN_DOMCTL_resumedomain, 1).result).toBe(0);
+    };
+    for (const port of [4000, 4096, 0xffffffff]) suspend(port);
+    hv.current = a.vcpu;
+    const remote = dom0.domain.events.allocUnbound(1);
+    const port = a.domain.events.bindInterdomain(dom0.domain, remote);
+    expect(port).toBeGreaterThan(0);
+    hv.events.clearPending(dom0.domain, remote as Port);
+    hv.events.clearPending(a.domain, port as Port);
+    suspend(port);
+    expect([hv.events.isPending(dom0.domain, remote), hv.events.isPending(a.domain, port)]).toEqual([true, false]);
   });
 
   test("only 64 bits, only the TSC that there is, nothing of the machine's, and nothing unknown", () => {
