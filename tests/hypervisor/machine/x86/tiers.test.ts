@@ -16,6 +16,8 @@ import { Slot } from "../../../../hypervisor/machine/x86/layout.ts";
 import { CODE, DATA, hex, Machine, Reg, STACK } from "./harness.ts";
 
 const BUDGET = 400;
+/** Programs that showed something: a conditional jump that its own function carries out, the budget's last but for one. */
+const FOUND = [1098];
 const PROGRAMS = Number(process.env["TIERS_PROGRAMS"] ?? 250);
 
 function instructions(): number[][] {
@@ -147,7 +149,9 @@ describe("the loop and the functions", () => {
 
   it("do the same", () => {
     let executed = 0;
-    const seeds = process.env["TIERS_SEED"] ? [Number(process.env["TIERS_SEED"])] : [...Array(PROGRAMS).keys()];
+    const seeds = process.env["TIERS_SEED"]
+      ? [Number(process.env["TIERS_SEED"])]
+      : [...Array(PROGRAMS).keys(), ...FOUND];
     for (const seed of seeds) {
       const code = program(seed);
       let exit: Exit = Exit.Budget;
