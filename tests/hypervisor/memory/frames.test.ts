@@ -172,6 +172,16 @@ describe("memory_op", () => {
     expect(a.domain.memory.totPages).toBe(464);
   });
 
+  it("asks after each extent of several frames whether others must run, and does one before", () => {
+    f.preempt = true;
+    a.domain.memory.maxPages += 6;
+    for (let done = 1; done <= 2; done++) {
+      expect(reserve(a, XENMEM_increase_reservation + (done - 1) * 64, [0, 0, 0], 1)[0]).toBe(CONTINUE);
+      expect(a.domain.memory.totPages).toBe(64 + 2 * done);
+    }
+    expect(reserve(a, XENMEM_increase_reservation + 2 * 64, [0, 0, 0], 1)[0]).toBe(3);
+  });
+
   it("works on another domain only with privilege", () => {
     const dom0 = f.guest(0, true);
     b.domain.memory.maxPages++;
