@@ -216,8 +216,8 @@ function create(hv: Hypervisor, vcpu: Vcpu, va: Va | -1, op: Op): number {
   const config = op.createdomain;
   if (config.flags & XEN_DOMCTL_CDF_hvm || config.flags & ~KNOWN_FLAGS) return -XEN_EINVAL;
   if (config.max_vcpus < 1 || config.max_vcpus > MAX_VCPUS) return -XEN_EINVAL;
-  if (config.max_grant_frames > MAX_GRANT_FRAMES || config.max_maptrack_frames > MAX_MAPTRACK_FRAMES)
-    return -XEN_EINVAL;
+  if (config.max_grant_frames === 0 || config.max_grant_frames > MAX_GRANT_FRAMES) return -XEN_EINVAL;
+  if (config.max_maptrack_frames > MAX_MAPTRACK_FRAMES) return -XEN_EINVAL;
   if (hv.domains.size >= MAX_DOMAINS) return -XEN_ENOMEM;
   const wanted = op.domain;
   const explicit = wanted > 0 && wanted < MAX_DOMID;

@@ -14,9 +14,9 @@ import {
   XEN_EPERM,
   XEN_ESRCH,
 } from "../../../shared/abi/errno.ts";
-import { SHUTDOWN_suspend } from "../../../shared/abi/sched.ts";
+import { SHUTDOWN_crash, SHUTDOWN_suspend } from "../../../shared/abi/sched.ts";
 import * as S from "../../../shared/abi/sysctl.ts";
-import { __HYPERVISOR_domctl, __HYPERVISOR_sysctl, SharedInfo } from "../../../shared/abi/xen.ts";
+import { __HYPERVISOR_domctl, __HYPERVISOR_sysctl, SharedInfo, VIRQ_DOM_EXC } from "../../../shared/abi/xen.ts";
 import type { DomId, Port, Va } from "../../../shared/brand.ts";
 import { BareDomain, FLAT } from "../../harness/bare.ts";
 import { bareMachine } from "../../harness/domu.ts";
@@ -87,6 +87,7 @@ describe("domctl", () => {
     const create = (fill: (config: DomctlOp["createdomain"]) => void, id = 0) =>
       domctl(D.XEN_DOMCTL_createdomain, id, (op) => {
         op.createdomain.max_vcpus = 1;
+        op.createdomain.max_grant_frames = 1;
         fill(op.createdomain);
       });
     const before = hv.frames.freeFrames;
@@ -95,6 +96,7 @@ describe("domctl", () => {
       (c) => (c.flags = 1 << 20),
       (c) => (c.max_vcpus = 0),
       (c) => (c.max_vcpus = 33),
+      (c) => (c.max_grant_frames = 0),
       (c) => (c.max_grant_frames = 65),
       (c) => (c.max_maptrack_frames = 1025),
     ];
@@ -126,7 +128,7 @@ describe("domctl", () => {
     expect([is(D.XEN_DOMINF_paused), is(D.XEN_DOMINF_dying), is(D.XEN_DOMINF_shutdown)]).toEqual([true, false, false]);
     expect([is(D.XEN_DOMINF_running), is(D.XEN_DOMINF_xs_domain)]).toEqual([false, false]);
     one.down = two.down = false;
-    expect(is(D.XEN_DOMINF_blocked)).toBe(false);
+    expect([is(D.XEN_DOMINF_blocked), is(D.XEN_DOMINF_running)]).toEqual([false, false]);
     one.blocked = true;
     expect(is(D.XEN_DOMINF_blocked)).toBe(false);
     two.polling = [1 as Port];
@@ -230,20 +232,33 @@ describe("domctl", () => {
   });
 
   test("who is at the other end of a port hears of a suspension; the port may be any number", () => {
-    const suspend = (port: number): void => {
+    hv.current = dom0.vcpu;
+    const exceptions = dom0.domain.events.bindVirq(VIRQ_DOM_EXC, 0);
+    /** Which of dom0's ports are pending after the end, for once. */
+    const told = (...ports: number[]) =>
+      ports.filter((port) => {
+        const pending = hv.events.isPending(dom0.domain, port);
+        hv.events.clearPending(dom0.domain, port as Port);
+        return pending;
+      });
+    const end = (port: number, reason = SHUTDOWN_suspend): void => {
       expect(domctl(D.XEN_DOMCTL_subscribe, 1, (op) => (op.subscribe.port = port)).result).toBe(0);
-      shutdownDomain(hv, a.domain, SHUTDOWN_suspend);
+      shutdownDomain(hv, a.domain, reason);
       expect(domctl(D.XEN_DOMCTL_resumedomain, 1).result).toBe(0);
     };
-    for (const port of [4000, 4096, 0xffffffff]) suspend(port);
+    for (const port of [4000, 4096, 0xffffffff]) end(port);
     hv.current = a.vcpu;
     const remote = dom0.domain.events.allocUnbound(1);
     const port = a.domain.events.bindInterdomain(dom0.domain, remote);
     expect(port).toBeGreaterThan(0);
     hv.events.clearPending(dom0.domain, remote as Port);
     hv.events.clearPending(a.domain, port as Port);
-    suspend(port);
-    expect([hv.events.isPending(dom0.domain, remote), hv.events.isPending(a.domain, port)]).toEqual([true, false]);
+    end(port);
+    expect([told(remote, exceptions), hv.events.isPending(a.domain, port)]).toEqual([[remote], false]);
+    end(port, SHUTDOWN_crash);
+    expect(told(remote, exceptions)).toEqual([exceptions]);
+    end(0);
+    expect(told(remote, exceptions)).toEqual([exceptions]);
   });
 
   test("only 64 bits, only the TSC that there is, nothing of the machine's, and nothing unknown", () => {
