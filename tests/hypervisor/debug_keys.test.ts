@@ -5,7 +5,7 @@ import { DEBUG_KEY_LINES } from "../../hypervisor/limits.ts";
 import { XEN_E2BIG, XEN_EFAULT, XEN_EPERM } from "../../shared/abi/errno.ts";
 import { GNTMAP_device_map, GNTST_okay, GTF_permit_access } from "../../shared/abi/grant_table.ts";
 import { XEN_SYSCTL_debug_keys, XEN_SYSCTL_INTERFACE_VERSION, XenSysctl } from "../../shared/abi/sysctl.ts";
-import { __HYPERVISOR_sysctl, SharedInfo, VIRQ_TIMER } from "../../shared/abi/xen.ts";
+import { __HYPERVISOR_sysctl, SharedInfo, VcpuInfo, VIRQ_TIMER } from "../../shared/abi/xen.ts";
 import { BareDomain, FLAT } from "../harness/bare.ts";
 import { bareMachine } from "../harness/domu.ts";
 
@@ -45,7 +45,9 @@ describe("debug keys", () => {
     expect(result).toBe(0);
     expect(lines).toContain(" key 'q' => dump domain info");
     expect(lines).toContain("'q' pressed -> dump domain info");
-    expect(lines.filter((line) => /^ {2}d7v[01]: /.test(line))).toHaveLength(2);
+    expect(lines.filter((line) => /^ {2}d7v[01]: .* upcalls masked$/.test(line))).toHaveLength(2);
+    hv.memory.u8[guest.vcpu.vcpuInfo + VcpuInfo.offsets.evtchn_upcall_mask] = 0;
+    expect(press(dom0, "q").lines.some((line) => /^ {2}d7v0: .* upcalls unmasked$/.test(line))).toBe(true);
     expect(lines.at(-1)).toBe("'!': no such debug key; 'h' lists them");
   });
 
