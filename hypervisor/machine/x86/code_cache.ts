@@ -17,7 +17,7 @@ import type { FunctionTable } from "./functions.ts";
 import type { HotEntry } from "./hot.ts";
 import { CONDITIONAL_JUMPS, hotKey } from "./hot.ts";
 import type { Facts } from "./interpreter.ts";
-import { AddressFlag, CHECK_EVERY, Handler, Slot, Uop } from "./layout.ts";
+import { AddressFlag, CHECK_EVERY, Entry, Handler, Slot, Uop } from "./layout.ts";
 
 const MAP_SIZE = 4096 * 4;
 /** A byte for each 16 bytes of the frame: not 0 where something was decoded. */
@@ -128,6 +128,11 @@ export class CodeCache implements CodeFrames {
     return this.#has[mfn] !== 0;
   }
 
+  /** What is kept of the frame. */
+  known(mfn: Mfn): CodeFrame | undefined {
+    return this.#frames.get(mfn);
+  }
+
   /** Address of the frame's granules, or 0. */
   granules(mfn: Mfn): number {
     return this.#has[mfn] ? this.#frames.get(mfn)!.granules : 0;
@@ -206,6 +211,8 @@ export class CodeCache implements CodeFrames {
   straight(record: number, limit: number): number {
     for (let n = 0, at = record; n < limit; n++, at += Uop.size) {
       const op = this.#u16[at >>> 1];
+      // A region's entry looks before anything is executed.
+      if (op >= Entry.FIRST) return n;
       if (op < Handler.FIRST) return op === Handler.STRADDLE ? 0 : n;
       const { options } = this.#functions.info(this.#u16[(at + Uop.cold) >>> 1]).description;
       // A conditional jump's own function doesn't look when it isn't taken.

@@ -18,9 +18,10 @@ import { HostContext, hostFunction } from "./host.ts";
 import { hotEntries } from "./hot.ts";
 import "./undefined.ts";
 import { descriptionOf, instructionNamed, instructions } from "./instructions/index.ts";
-import { AddressFlag, Handler, INTERNAL_EXIT, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
+import { AddressFlag, Entry, Handler, INTERNAL_EXIT, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
 import { emitBase } from "./loop.ts";
 import { X86Mmu } from "./mmu.ts";
+import { RegionCache } from "./regions/cache.ts";
 
 /** The most instructions between two returns to JavaScript. */
 const SLICE = 1 << 18;
@@ -57,6 +58,8 @@ export class X86Processor implements Processor {
   readonly exitFlag: number;
   /** Size of the loop function, in bytes. */
   readonly loopBytes: number;
+  /** The hot tier: off unless `enabled`. */
+  readonly regions: RegionCache;
   readonly #u8: Uint8Array;
   readonly #u32: Uint32Array;
   readonly #walker: PageWalker;
@@ -79,7 +82,14 @@ export class X86Processor implements Processor {
     this.#state = state >>> 2;
     this.exitFlag = state + State.exitFlag;
     memory.u16[(state + State.landing) >>> 1] = Handler.LAND;
-    const frames = { has: (mfn: Mfn) => this.#code.has(mfn), drop: (mfn: Mfn) => this.#code.drop(mfn) };
+    const frames = {
+      has: (mfn: Mfn) => this.#code.has(mfn),
+      drop: (mfn: Mfn) => {
+        memory.u32[(state + State.dropped) >>> 2] = 1;
+        this.regions.drop(mfn);
+        this.#code.drop(mfn);
+      },
+    };
     const written = {
       touches: (mfn: Mfn, offset: number, bytes: number) => this.#code.touches(mfn, offset, bytes),
       granules: (mfn: Mfn) => this.#code.granules(mfn),
@@ -95,6 +105,7 @@ export class X86Processor implements Processor {
       dataMask: ((1 << DATA_BITS) - 1) * DATA_ENTRY,
       code: this.#tlb.codeAddress,
       codeMask: ((1 << CODE_BITS) - 1) * CODE_ENTRY,
+      entries: memory.reserve(Entry.LIMIT * Entry.size),
     };
     this.#mmu = new X86Mmu(memory, walker, this.#tlb, state, written, () => this.#badAddressVector());
 
@@ -128,7 +139,11 @@ export class X86Processor implements Processor {
     this.#functions = new FunctionTable(pages, addresses, imports, memory.wasm, this.#base.table, descriptionOf);
     const nothing = instruction("undefined", [], { flow: "stop" }, (b) => b.host("undefined"));
     this.#code = new CodeCache(memory, arena, new Decoder(instructions), this.#functions, hot, nothing);
-    this.#code.onEmpty = () => this.#tlb.flushCode();
+    this.regions = new RegionCache(memory, this.#code, this.#functions, addresses, imports, this.#base.table);
+    this.#code.onEmpty = () => {
+      this.regions.clear();
+      this.#tlb.flushCode();
+    };
     if (host.timed === undefined) return;
     this.#code.record = timed("decoding", this.#code.record.bind(this.#code));
     this.#functions.get = timed("compiling instructions' functions", this.#functions.get.bind(this.#functions));
@@ -181,10 +196,22 @@ export class X86Processor implements Processor {
 
   /** Counts what a slice has executed; the Exit that it ended in, or -1 when it is to go on. */
   #sliceDone(start: number, code: number): number {
-    this.retired += (start - (this.#u32[this.#state + State.remaining / 4] | 0)) / Uop.size;
+    const executed = (start - (this.#u32[this.#state + State.remaining / 4] | 0)) / Uop.size;
+    this.retired += executed;
+    if (this.regions.enabled) {
+      this.regions.executed(executed);
+      if (code === LoopExit.BUDGET) this.#sample();
+    }
     if (code !== LoopExit.EXIT) return -1;
     const kind = this.#u32[this.#state + State.exitKind / 4];
     return kind === INTERNAL_EXIT ? -1 : kind;
+  }
+
+  /** Tells the hot tier where the slice has ended. */
+  #sample(): void {
+    const rip = canonical(this.#lo(Reg.RIP), this.#hi(Reg.RIP));
+    if (rip === -1 || this.#tlb.findCode(this.#asid, rip) === 0) return;
+    this.regions.sample(this.#tlb.codeFrame(rip), rip & 4095);
   }
 
   /** Goes on with the registers in the state block, until `budget` instructions are retired or something happens. */

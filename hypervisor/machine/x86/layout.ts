@@ -105,6 +105,10 @@ export const State = {
   exitFlag: 0x11c,
   /** u32: host address of the fxsave image of the vcpu that runs. */
   fxsave: 0x120,
+  /** u32: not 0 when a region was left because its instruction faulted. */
+  faulted: 0x124,
+  /** u32: set whenever decoded code is dropped. */
+  dropped: 0x128,
   /** 64 bytes each: where operands that cross a page are put together. */
   bounceRead: 0x140,
   bounceWrite: 0x180,
@@ -137,6 +141,30 @@ export const LoopExit = {
   EXIT: 2,
   /** The instruction's own function is to be called. */
   FUNCTION: 3,
+} as const;
+
+/** What a region's function returns (regions/compile.ts). RIP is in BRANCH, what is left of the budget in `remaining`. */
+export const RegionExit = {
+  /** Go on at BRANCH. */
+  JUMP: 0,
+  /** Go on at BRANCH with the interpreter for one instruction at least; or it faulted: `faulted`. */
+  HERE: 1,
+} as const;
+
+/**
+ * A record at which a region is entered has a number from FIRST up for its handler, which names an entry of the table of
+ * entries. All else of it stays: handlers of several instructions read it.
+ */
+export const Entry = {
+  FIRST: 0x2000,
+  /** The most entries. */
+  LIMIT: 8192,
+  /** Bytes of an entry: u32 function in the table, block to begin at, least budget in bytes of records; u16 the handler. */
+  size: 16,
+  table: 0,
+  node: 4,
+  need: 8,
+  op: 12,
 } as const;
 
 /** What the `Uop.scale` byte says beside the factor; only the general addressing function honours it. */
