@@ -58,7 +58,7 @@ export class X86Processor implements Processor {
   readonly exitFlag: number;
   /** Size of the loop function, in bytes. */
   readonly loopBytes: number;
-  /** The hot tier: off unless `enabled`. */
+  /** The hot tier. */
   readonly regions: RegionCache;
   readonly #u8: Uint8Array;
   readonly #u32: Uint32Array;

@@ -44,7 +44,7 @@ interface Sampled {
 
 export class RegionCache {
   /** Off: nothing is compiled, nothing sampled. */
-  enabled = false;
+  enabled = true;
   /** See HOT. */
   threshold = HOT;
   /** Regions made, and milliseconds spent on it. */

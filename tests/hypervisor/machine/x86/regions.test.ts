@@ -178,7 +178,10 @@ class Side {
       return all;
     };
     const code = Array.from({ length: CODE_PAGES }, (_, page) => m.at(CODE + page * 4096));
-    return [...[...this.#pages(), ...code].map((at) => sum(at, 1024)), sum(m.cpu.address + CpuLayout.fxsave, 128)].join();
+    return [
+      ...[...this.#pages(), ...code].map((at) => sum(at, 1024)),
+      sum(m.cpu.address + CpuLayout.fxsave, 128),
+    ].join();
   }
 
   /** Runs a slice; everything that can be seen afterwards. */
