@@ -17,11 +17,12 @@ import type { FunctionTable } from "./functions.ts";
 import type { HotEntry } from "./hot.ts";
 import { CONDITIONAL_JUMPS, hotKey } from "./hot.ts";
 import type { Facts } from "./interpreter.ts";
-import { AddressFlag, CHECK_EVERY, Entry, Handler, Slot, Uop } from "./layout.ts";
+import { AddressFlag, CHECK_EVERY, COUNTS_OFFSET, Entry, Handler, Slot, Uop } from "./layout.ts";
 
-const MAP_SIZE = 4096 * 4;
+const MAP_SIZE = COUNTS_OFFSET;
 /** A byte for each 16 bytes of the frame: not 0 where something was decoded. */
 const GRANULES = 256;
+const COUNTS = 4 * 256;
 /**
  * Instructions decoded in one go, and the room that they can take: each with a stub, a check, and closing records. Not
  * more, since a guest that rewrites its code all the time makes each of its instructions cost that much.
@@ -133,6 +134,11 @@ export class CodeCache implements CodeFrames {
     return this.#frames.get(mfn);
   }
 
+  /** How often indirect jumps and jumps from other pages have gone to the 16 bytes that the offset is in, modulo 2^32. */
+  jumpsTo(frame: CodeFrame, offset: number): number {
+    return this.#u32[(frame.map + COUNTS_OFFSET + (offset >>> 4) * 4) >>> 2];
+  }
+
   /** Address of the frame's granules, or 0. */
   granules(mfn: Mfn): number {
     return this.#has[mfn] ? this.#frames.get(mfn)!.granules : 0;
@@ -172,10 +178,11 @@ export class CodeCache implements CodeFrames {
   frame(mfn: Mfn): CodeFrame {
     const known = this.#frames.get(mfn);
     if (known) return known;
-    this.#room(MAP_SIZE + GRANULES + 3 * BLOCK_ROOM);
-    const frame: CodeFrame = { mfn, map: this.#next, granules: this.#next + MAP_SIZE, ranges: [] };
-    this.#u32.fill(0, this.#next >>> 2, (this.#next + MAP_SIZE + GRANULES) >>> 2);
-    this.#next += MAP_SIZE + GRANULES;
+    this.#room(MAP_SIZE + COUNTS + GRANULES + 3 * BLOCK_ROOM);
+    const frame: CodeFrame = { mfn, map: this.#next, granules: this.#next + MAP_SIZE + COUNTS, ranges: [] };
+    const size = MAP_SIZE + COUNTS + GRANULES;
+    this.#u32.fill(0, this.#next >>> 2, (this.#next + size) >>> 2);
+    this.#next += size;
     this.#frames.set(mfn, frame);
     this.#has[mfn] = 1;
     return frame;

@@ -21,7 +21,7 @@ import { descriptionOf, instructionNamed, instructions } from "./instructions/in
 import { AddressFlag, Entry, Handler, INTERNAL_EXIT, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
 import { emitBase } from "./loop.ts";
 import { X86Mmu } from "./mmu.ts";
-import { RegionCache } from "./regions/cache.ts";
+import { type Around, RegionCache } from "./regions/cache.ts";
 
 /** The most instructions between two returns to JavaScript. */
 const SLICE = 1 << 18;
@@ -141,7 +141,7 @@ export class X86Processor implements Processor {
     this.#code = new CodeCache(memory, arena, new Decoder(instructions), this.#functions, hot, nothing);
     this.regions = new RegionCache(memory, this.#code, this.#functions, addresses, imports, this.#base.table);
     this.#code.onEmpty = () => {
-      this.regions.clear();
+      this.regions.evict();
       this.#tlb.flushCode();
     };
     if (host.timed === undefined) return;
@@ -210,8 +210,27 @@ export class X86Processor implements Processor {
   /** Tells the hot tier where the slice has ended. */
   #sample(): void {
     const rip = canonical(this.#lo(Reg.RIP), this.#hi(Reg.RIP));
-    if (rip === -1 || this.#tlb.findCode(this.#asid, rip) === 0) return;
-    this.regions.sample(this.#tlb.codeFrame(rip), rip & 4095);
+    if (rip !== -1) this.regions.sample(this.#around(rip), rip & 4095);
+  }
+
+  /** Compiles what hangs together with the instructions at these addresses of one page, as the last vcpu that ran has it. */
+  compile(addresses: readonly Va[]): boolean {
+    return this.regions.compile(
+      this.#around(addresses[0]),
+      addresses.map((va) => va & 4095),
+    );
+  }
+
+  /** Pages of code about an address, as far as they are in the TLB. */
+  #around(address: Va): Around {
+    return (pages) => {
+      const va = (address + pages * 4096) as Va;
+      // Both halves of the address space begin and end with a page that holds no code.
+      if (va < 4096 || va >= 2 ** 48 - 4096 || this.#tlb.findCode(this.#asid, va) === 0) return undefined;
+      const mfn = this.#tlb.codeFrame(va);
+      const frame = this.#code.known(mfn);
+      return frame && { mfn, frame };
+    };
   }
 
   /** Goes on with the registers in the state block, until `budget` instructions are retired or something happens. */

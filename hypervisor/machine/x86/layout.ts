@@ -49,6 +49,12 @@ export const Handler = {
   FIRST: 6,
 } as const;
 
+/**
+ * Behind the map of a code frame, 4096 u32 (the records by offset): a u32 for each 16 bytes of the frame, how often an address
+ * there was looked up, by a jump that is indirect or from another page.
+ */
+export const COUNTS_OFFSET = 4096 * 4;
+
 /** Straight-line instructions between two looks at the budget, and what a slice must leave for single steps. */
 export const CHECK_EVERY = 64;
 export const MARGIN = (CHECK_EVERY + 4) * Uop.size;
@@ -159,12 +165,16 @@ export const Entry = {
   FIRST: 0x2000,
   /** The most entries. */
   LIMIT: 8192,
-  /** Bytes of an entry: u32 function in the table, block to begin at, least budget in bytes of records; u16 the handler. */
+  /** Bytes of an entry. */
   size: 16,
+  /** u32: the region's function in the table. */
   table: 0,
+  /** u32: the block to begin at. */
   node: 4,
+  /** u32: least budget in bytes of records. */
   need: 8,
-  op: 12,
+  /** i32: how far the entry's page is above the region's first. */
+  shift: 12,
 } as const;
 
 /** What the `Uop.scale` byte says beside the factor; only the general addressing function honours it. */

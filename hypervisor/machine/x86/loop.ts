@@ -12,7 +12,7 @@ import type { Description } from "./describe.ts";
 import { emitHelpers } from "./helpers.ts";
 import { CONDITIONAL_JUMPS, type HotEntry } from "./hot.ts";
 import { type Addresses, type HelperIndexes, InterpreterBuilder, LoopLocal } from "./interpreter.ts";
-import { Entry, Handler, LoopExit, MARGIN, Next, RegionExit, Slot, State, Uop } from "./layout.ts";
+import { COUNTS_OFFSET, Entry, Handler, LoopExit, MARGIN, Next, RegionExit, Slot, State, Uop } from "./layout.ts";
 import { I32, I64, ModuleBuilder, Op, type ValType, VOID } from "./wasm.ts";
 
 /** Instructions' own functions have numbers in the table up to this; 0 is none. Behind them are the regions' functions. */
@@ -393,8 +393,7 @@ class LoopBuilder extends InterpreterBuilder {
       const tag = this.memLoad(64, slot, this.#addresses.code);
       this.if(this.ne(tag, this.or(page, this.slot(Slot.ASID))), () => leave(LoopExit.NEED_CODE));
       const map = this.memLoad(32, slot, this.#addresses.code + 8);
-      const offset = this.shl(this.and(this.wrap(branch), this.i32(4095)), this.i32(2));
-      const record = this.let(this.memLoad(32, this.add(map, offset), 0));
+      const record = this.#recordAt(this.let(map), branch);
       this.if(this.eqz(record), () => leave(LoopExit.NEED_CODE));
       this.setSlot(Slot.PAGE, page);
       this.#set(LoopLocal.PC, record);
@@ -433,13 +432,21 @@ class LoopBuilder extends InterpreterBuilder {
     this.if(this.leS(rest, this.i32(MARGIN)), () => this.#leave(rest, LoopExit.BUDGET));
     this.if(this.ne(tag, this.or(page, asid)), () => this.#leave(rest, LoopExit.NEED_CODE));
     const map = this.memLoad(32, slot, this.#addresses.code + 8);
-    const offset = this.shl(this.and(this.wrap(target), this.i32(4095)), this.i32(2));
-    const uop = this.let(this.memLoad(32, this.add(map, offset), 0));
+    const uop = this.#recordAt(this.let(map), target);
     this.if(this.eqz(uop), () => this.#leave(rest, LoopExit.NEED_CODE));
     this.setSlot(Slot.PAGE, page);
     this.#set(LoopLocal.ACC, this.add(rest, uop));
     this.#set(LoopLocal.PC, uop);
     this.#br(this.#labels.again);
+  }
+
+  /** The record for an address in the page of this map, or 0; the jump there is counted. */
+  #recordAt(map: Val, address: Val): Val {
+    const place = this.let(this.add(map, this.shl(this.and(this.wrap(address), this.i32(4095)), this.i32(2))));
+    // The distance from the map, a sixteenth of it, and a count has 4 bytes as a place in the map has.
+    const count = this.let(this.add(map, this.and(this.shr(this.sub(place, map), this.i32(4)), this.i32(~3))));
+    this.memStore(32, count, COUNTS_OFFSET, this.add(this.memLoad(32, count, COUNTS_OFFSET), this.i32(1)));
+    return this.let(this.memLoad(32, place, 0));
   }
 
   #leave(rest: Val, code: number): void {

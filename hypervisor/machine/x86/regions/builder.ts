@@ -17,18 +17,19 @@ import { Local } from "./locals.ts";
 
 /** Where code goes on; the compiler knows the region's shape. */
 export interface Flow {
-  /** The end of the last instruction: go on at an offset of the page. */
-  goto(offset: number): void;
+  /** The end of the instruction at `from`: go on at another place. */
+  goto(from: number, to: number): void;
   /** At a full address, in BRANCH. */
   jump(): void;
-  /** Before the instruction that `info` names. */
-  here(info: number): void;
+  /** Leave the region before the instruction at this place. */
+  here(place: number): void;
 }
 
 /** Indexes of the region module's imports beside those that instructions' own functions have. */
 export interface RegionHelpers extends HelperIndexes {
   readonly read: number;
   readonly write: number;
+  readonly page: number;
 }
 
 const never = (): never => {
@@ -101,6 +102,16 @@ export class RegionBuilder extends RegionFlags {
   }
   rarely(condition: Val, then: () => void): void {
     this.unlikelyIf(condition, then);
+  }
+  /** Makes sure that a page is the frame that the region was made from, or else does something that goes elsewhere. */
+  checkPage(bit: number, page: number, mfn: number, otherwise: () => void): void {
+    const checked = this.localValue(Local.CHECKED, I32);
+    this.unlikelyIf(this.eqz(this.and(checked, this.i32(bit))), () => {
+      const address = this.add(this.slot(Slot.PAGE), this.i64(page));
+      const code = [...address.code, ...this.i32(mfn).code, Op.call, ...leb(this.#helpers.page)];
+      this.if(this.eqz({ t: I32, code }), otherwise);
+      this.setLocal(Local.CHECKED, this.or(checked, this.i32(bit)));
+    });
   }
 
   // ---- Registers and operands -----------------------------------------------------------------------------------
@@ -225,7 +236,8 @@ export class RegionBuilder extends RegionFlags {
   /** Leaves the region before this instruction. */
   protected here(): void {
     if (this.changed) this.unfit = true;
-    this.#flow.here((this.#before << Local.INFO_SHIFT) | this.#ins.rel);
+    this.spend(this.#before);
+    this.#flow.here(this.#ins.rel);
   }
 
   override thisRip(): Val {
@@ -254,15 +266,16 @@ export class RegionBuilder extends RegionFlags {
   override branch(): void {
     this.ended = true;
     this.#spend();
-    this.#flow.goto(this.#ins.target);
+    this.#flow.goto(this.#ins.rel, this.#ins.target);
   }
 
   override branchIf(condition: Val): void {
     this.ended = true;
     const taken = this.let(condition);
     this.#spend();
-    this.if(taken, () => this.#flow.goto(this.#ins.target));
-    this.#flow.goto(this.#ins.rel + this.#ins.length);
+    const { rel, length, target } = this.#ins;
+    this.if(taken, () => this.#flow.goto(rel, target));
+    this.#flow.goto(rel, rel + length);
   }
 
   override jump(address: Val): void {

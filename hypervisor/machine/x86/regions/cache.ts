@@ -18,6 +18,10 @@ import { HELPERS, regionModule } from "./module.ts";
 
 /** Instructions that must have been executed about a page, by its samples, before it is compiled. */
 const HOT = 1_000_000;
+/** A function in another page is taken into the region of its caller when it was called so often. */
+const CALLED = 300;
+/** The most pages of one region. */
+const MOST_PAGES = 31;
 /** Samples remembered of a page. */
 const ROOTS = 8;
 /** The most instructions in all regions: some 50 MiB of the engine's memory. */
@@ -26,15 +30,24 @@ const MOST_INSTRUCTIONS = 100_000;
 const MOST_AGAIN = 4;
 
 interface Region {
-  readonly mfn: Mfn;
-  readonly plan: Plan;
-  readonly firstOp: number;
+  /** The frames that it was made from. */
+  readonly frames: readonly Mfn[];
   readonly table: number;
-  /** The records that enter it. */
+  /** The records that enter it, with their handlers' numbers from `firstOp` on, and those that they had before. */
+  readonly firstOp: number;
   readonly records: readonly number[];
-  /** Offsets of its instructions. */
+  readonly handlers: readonly number[];
+  /** Addresses of its instructions, relative to the memory's beginning. */
   readonly covers: ReadonlySet<number>;
 }
+
+/** A page as the running vcpu sees it now. */
+export interface CodePage {
+  readonly mfn: Mfn;
+  readonly frame: CodeFrame;
+}
+/** The page so many pages behind the sampled one; undefined when no code of it is at hand. */
+export type Around = (pages: number) => CodePage | undefined;
 
 interface Sampled {
   weight: number;
@@ -45,8 +58,9 @@ interface Sampled {
 export class RegionCache {
   /** Off: nothing is compiled, nothing sampled. */
   enabled = true;
-  /** See HOT. */
+  /** See HOT and CALLED; lower in tests. */
   threshold = HOT;
+  called = CALLED;
   /** Regions made, and milliseconds spent on it. */
   compiled = 0;
   readonly #memory: MachineMemory;
@@ -56,11 +70,14 @@ export class RegionCache {
   readonly #imports: WebAssembly.Imports;
   readonly #table: WebAssembly.Table;
   readonly #pages: number;
-  readonly #regions = new Map<Mfn, Region>();
+  readonly #regions = new Set<Region>();
+  readonly #byFrame = new Map<Mfn, Set<Region>>();
   readonly #samples = new Map<Mfn, Sampled>();
   /** By number of an instruction's own function: can the tier hold it? */
   readonly #fits = new Map<number, boolean>();
   readonly #freeTables: number[] = [];
+  /** By entry: number of the handler that its record has in the loop. */
+  readonly #handlers = new Uint16Array(Entry.LIMIT);
   #nextTable = 0;
   #nextEntry = 0;
   #instructions = 0;
@@ -89,12 +106,19 @@ export class RegionCache {
     this.#unsampled += instructions;
   }
 
-  /** A slice has ended at this place: compiles its page if it is hot. Only while nothing is executing. */
-  sample(mfn: Mfn, offset: number): void {
+  /** Regions that there are. */
+  get size(): number {
+    return this.#regions.size;
+  }
+
+  /** A slice has ended at this place of `around(0)`: compiles what is there if it is hot. Only while nothing is executing. */
+  sample(around: Around, offset: number): void {
     const weight = this.#unsampled;
     this.#unsampled = 0;
-    const region = this.#regions.get(mfn);
-    if (region?.covers.has(offset)) return;
+    const page = around(0);
+    if (!page) return;
+    const { mfn } = page;
+    if (this.#covered(mfn, offset)) return;
     let sampled = this.#samples.get(mfn);
     if (!sampled) this.#samples.set(mfn, (sampled = { weight: 0, roots: [], times: 0 }));
     if (sampled.times > MOST_AGAIN) return;
@@ -106,18 +130,37 @@ export class RegionCache {
     if (sampled.weight < this.threshold * 2 ** sampled.times) return;
     sampled.weight = 0;
     sampled.times++;
-    this.compile(mfn, sampled.roots);
+    const roots = sampled.roots.filter((root) => !this.#covered(mfn, root));
+    sampled.roots = [];
+    this.compile(around, roots);
   }
 
-  /** Makes a region of what hangs together with the instructions at these offsets. False if there is nothing to compile. */
-  compile(mfn: Mfn, roots: readonly number[]): boolean {
-    const frame = this.#code.known(mfn);
-    if (!frame) return false;
-    const old = this.#regions.get(mfn);
-    if (old) this.#remove(old, true);
-    const page = mfn * 4096;
-    const read = (offset: number): Decoded | undefined => this.#read(frame, page, offset);
-    const blocks = findBlocks(read, old ? [...roots, ...old.plan.blocks.map(({ start }) => start)] : roots);
+  #covered(mfn: Mfn, offset: number): boolean {
+    for (const region of this.#byFrame.get(mfn) ?? []) if (region.covers.has(mfn * 4096 + offset)) return true;
+    return false;
+  }
+
+  /** Makes a region of what hangs together with the instructions at these places. False if there is nothing to compile. */
+  compile(around: Around, roots: readonly number[]): boolean {
+    const pages = new Map<number, CodePage | undefined>();
+    const pageOf = (place: number): CodePage | undefined => {
+      const number = Math.floor(place / 4096);
+      if (!pages.has(number)) pages.set(number, pages.size < MOST_PAGES ? around(number) : undefined);
+      return pages.get(number);
+    };
+    const blocks = findBlocks(
+      {
+        read: (place) => {
+          const page = pageOf(place);
+          return page && this.#read(page, place);
+        },
+        called: (place) => {
+          const page = pageOf(place);
+          return page !== undefined && this.#code.jumpsTo(page.frame, place & 4095) >= this.called;
+        },
+      },
+      roots,
+    );
     if (blocks.size === 0) return false;
     const made = plan(blocks);
     const instructions = made.blocks.reduce((sum, block) => sum + block.instructions.length, 0);
@@ -128,78 +171,97 @@ export class RegionCache {
     if (full) this.evict();
     const firstOp = Entry.FIRST + this.#nextEntry;
     this.#nextEntry += made.entries;
+    const frames = new Map<number, Mfn>();
+    for (const block of made.blocks) {
+      for (const { rel } of block.instructions) {
+        const number = Math.floor(rel / 4096);
+        frames.set(number, (pages.get(number) as CodePage).mfn);
+      }
+    }
     const compiler = new RegionCompiler(this.#addresses, HELPERS, made);
-    const bytes = regionModule(this.#pages, [compiler.compile(frame.map, firstOp)]);
+    const bytes = regionModule(this.#pages, [compiler.compile(firstOp, frames)]);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
     const table = this.#freeTables.pop() ?? FUNCTIONS + this.#nextTable++;
     this.#table.set(table, instance.exports["r0"] as () => number);
-    this.#enter(mfn, frame, made, firstOp, table);
+    this.#enter(made, frames, firstOp, table);
     this.#instructions += instructions;
     this.compiled++;
     return true;
   }
 
-  /** Lets the interpreter find the region. */
-  #enter(mfn: Mfn, frame: CodeFrame, made: Plan, firstOp: number, table: number): void {
+  /** Lets the interpreter find the region; where another is entered, this one is from now on. */
+  #enter(made: Plan, frames: ReadonlyMap<number, Mfn>, firstOp: number, table: number): void {
     const { u16, u32 } = this.#memory;
     const records: number[] = [];
-    for (let node = 0; node < made.entries; node++) {
-      const record = u32[(frame.map >>> 2) + made.blocks[node].start];
+    const handlers: number[] = [];
+    const covers = new Set<number>();
+    made.blocks.forEach((block, node) => {
+      for (const { rel } of block.instructions) {
+        covers.add((frames.get(Math.floor(rel / 4096)) as Mfn) * 4096 + (rel & 4095));
+      }
+      if (node >= made.entries) return;
+      const { record, rel } = block.instructions[0];
       const entry = (this.#addresses.entries + (firstOp - Entry.FIRST + node) * Entry.size) >>> 2;
       u32[entry + Entry.table / 4] = table;
       u32[entry + Entry.node / 4] = node;
       u32[entry + Entry.need / 4] = made.need;
-      u32[entry + Entry.op / 4] = u16[record >>> 1];
-      u16[record >>> 1] = firstOp + node;
+      u32[entry + Entry.shift / 4] = Math.floor(rel / 4096) * 4096;
       records.push(record);
+      const handler = this.#handler(record);
+      handlers.push(handler);
+      this.#handlers[firstOp - Entry.FIRST + node] = handler;
+      u16[record >>> 1] = firstOp + node;
+    });
+    const region = { frames: [...new Set(frames.values())], table, firstOp, records, handlers, covers };
+    this.#regions.add(region);
+    for (const mfn of region.frames) {
+      const known = this.#byFrame.get(mfn);
+      if (known) known.add(region);
+      else this.#byFrame.set(mfn, new Set([region]));
     }
-    const covers = new Set(made.blocks.flatMap((block) => block.instructions.map((ins) => ins.rel)));
-    this.#regions.set(mfn, { mfn, plan: made, firstOp, table, records, covers });
   }
 
-  /** The frame's decoded code is being dropped, and with it its region; it may be executing. */
+  /** Number of a record's handler in the loop, whether or not a region is entered there. */
+  #handler(record: number): number {
+    const op = this.#memory.u16[record >>> 1];
+    return op < Entry.FIRST ? op : this.#handlers[op - Entry.FIRST];
+  }
+
+  /** The frame's decoded code is being dropped, and with it its regions; one of them may be executing. */
   drop(mfn: Mfn): void {
-    const region = this.#regions.get(mfn);
-    if (region) this.#remove(region, false);
+    for (const region of this.#byFrame.get(mfn) ?? []) this.#remove(region);
     this.#samples.delete(mfn);
-  }
-
-  /** All decoded code goes. */
-  clear(): void {
-    for (const region of this.#regions.values()) this.#remove(region, false);
-    this.#samples.clear();
-    this.#nextEntry = 0;
   }
 
   /** All regions go, their records being given back to the interpreter. */
   evict(): void {
-    for (const region of this.#regions.values()) this.#remove(region, true);
+    for (const region of this.#regions) this.#remove(region);
     this.#samples.clear();
     this.#nextEntry = 0;
   }
 
-  #remove(region: Region, restore: boolean): void {
-    const { u16, u32 } = this.#memory;
-    if (restore) {
-      region.records.forEach((record, node) => {
-        const entry = this.#addresses.entries + (region.firstOp - Entry.FIRST + node) * Entry.size;
-        u16[record >>> 1] = u32[(entry + Entry.op) >>> 2];
-      });
-    }
+  #remove(region: Region): void {
+    const { u16 } = this.#memory;
+    region.records.forEach((record, node) => {
+      if (u16[record >>> 1] === region.firstOp + node) u16[record >>> 1] = region.handlers[node];
+    });
     this.#table.set(region.table, null);
     this.#freeTables.push(region.table);
-    this.#regions.delete(region.mfn);
+    this.#regions.delete(region);
+    for (const mfn of region.frames) this.#byFrame.get(mfn)?.delete(region);
     this.#instructions -= region.covers.size;
   }
 
-  #read(frame: CodeFrame, page: number, offset: number): Decoded | undefined {
+  #read({ mfn, frame }: CodePage, place: number): Decoded | undefined {
     const { u8, u16, u32 } = this.#memory;
+    const offset = place & 4095;
     const record = u32[(frame.map >>> 2) + offset];
-    if (record === 0) return undefined;
-    if (u16[record >>> 1] < Handler.FIRST) return undefined;
+    if (record === 0 || u16[record >>> 1] < Handler.FIRST) return undefined;
     const number = u16[(record + Uop.cold) >>> 1];
-    const ins = decodedOf(this.#code.decoder, u8, page, offset, record, { number, ...this.#functions.info(number) });
-    return ins && this.#holds(ins) ? ins : undefined;
+    const cold = { number, ...this.#functions.info(number) };
+    const ins = decodedOf(this.#code.decoder, u8, mfn * 4096 + offset, place, record, cold);
+    if (ins) ins.holds = this.#holds(ins);
+    return ins;
   }
 
   #holds(ins: Decoded): boolean {

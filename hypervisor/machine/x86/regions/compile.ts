@@ -3,9 +3,11 @@
 // begin, and leaves so early that the interpreter finishes the rest: see `need`. Returns RegionExit, the address to go on
 // at in BRANCH. An indirect jump to another entry of the same region stays inside.
 
+import type { Mfn } from "../../../../shared/brand.ts";
+import type { Val } from "../builder.ts";
 import type { Addresses } from "../interpreter.ts";
 import { leb } from "../interpreter_state.ts";
-import { MARGIN, RegionExit, Slot, State, Uop } from "../layout.ts";
+import { Entry, MARGIN, RegionExit, Slot, State, Uop } from "../layout.ts";
 import { I32, I64, Op, type ValType, VOID } from "../wasm.ts";
 import { type Flow, RegionBuilder, type RegionHelpers } from "./builder.ts";
 import type { Block, Decoded } from "./graph.ts";
@@ -38,8 +40,8 @@ export function plan(found: ReadonlyMap<number, Block>): Plan {
   const outside = new Set<number>();
   for (const block of found.values()) {
     for (const next of block.next) reached.add(next);
-    if (block.resume >= 0) outside.add(block.resume);
-    if (block.call >= 0) outside.add(block.call);
+    if (block.resume !== undefined) outside.add(block.resume);
+    if (block.call !== undefined) outside.add(block.call);
   }
   const graphOf = (order: readonly number[]) => {
     const numbers = new Map(order.map((offset, i) => [offset, i]));
@@ -84,6 +86,8 @@ type Frame =
     };
 
 export class RegionCompiler implements Flow {
+  readonly #addresses: Addresses;
+  #pages: ReadonlyMap<number, Mfn> = new Map();
   readonly #plan: Plan;
   readonly #numbers: ReadonlyMap<number, number>;
   readonly #b: RegionBuilder;
@@ -97,13 +101,15 @@ export class RegionCompiler implements Flow {
   static readonly #INDIRECT = 4;
 
   constructor(addresses: Addresses, helpers: RegionHelpers, plan: Plan) {
+    this.#addresses = addresses;
     this.#plan = plan;
     this.#numbers = new Map(plan.blocks.map((block, node) => [block.start, node]));
     this.#b = new RegionBuilder(addresses, helpers, this.#locals, this);
   }
 
-  /** `map`: address of the frame's map; `firstOp`: the entries' first number as a record's op. */
-  compile(map: number, firstOp: number): RegionCode {
+  /** `firstOp`: the entries' first number as a record's op. `pages`: frames, by page relative to the first. */
+  compile(firstOp: number, pages: ReadonlyMap<number, Mfn>): RegionCode {
+    this.#pages = pages;
     const b = this.#b;
     const { out } = b;
     const { items, entries, need } = this.#plan;
@@ -113,26 +119,28 @@ export class RegionCompiler implements Flow {
     this.#begin(Op.block);
     this.#list(items, [...Array(entries).keys()]);
     this.#end();
-    // An indirect jump: within the page, to an entry of this region?
+    // An indirect jump: to an entry of this region, in the same place as this one?
     const branch = b.local(Local.BRANCH, I64);
-    const same = b.eq(b.and(branch, b.i64(-4096)), b.local(Local.PAGE, I64));
-    const enough = b.gtS(b.local(Local.LEFT, I32), b.i32(need));
-    b.if(b.and(same, enough), () => {
-      const place = b.shl(b.and(b.wrap(branch), b.i32(4095)), b.i32(2));
-      const op = b.loadAt(16, b.loadAt(32, place, map), Uop.op);
-      b.set(Local.TARGET, b.sub(op, b.i32(firstOp)));
-      b.if(b.ltU(b.local(Local.TARGET, I32), b.i32(entries)), () => this.#br(RegionCompiler.#TOP));
+    const { code, codeMask } = this.#addresses;
+    b.if(b.gtS(b.local(Local.LEFT, I32), b.i32(need)), () => {
+      const page = b.let(b.and(branch, b.i64(-4096)));
+      const slot = b.let(b.and(b.wrap(b.shr(branch, b.i64(8))), b.i32(codeMask)));
+      b.if(b.eq(b.loadAt(64, slot, code), b.or(page, b.local(Local.ASID, I64))), () => {
+        const offset = b.shl(b.and(b.wrap(branch), b.i32(4095)), b.i32(2));
+        const record = b.loadAt(32, b.add(b.loadAt(32, slot, code + 8), offset), 0);
+        const op = b.loadAt(16, record, Uop.op);
+        b.set(Local.TARGET, b.sub(op, b.i32(firstOp)));
+        b.if(b.ltU(b.local(Local.TARGET, I32), b.i32(entries)), () => {
+          b.if(b.eq(this.#firstPage(page, firstOp), b.local(Local.PAGE, I64)), () => this.#br(RegionCompiler.#TOP));
+        });
+      });
     });
     this.#br(RegionCompiler.#JUMP);
     this.#end();
     out.push(Op.unreachable);
     this.#end();
-    const info = b.local(Local.INFO, I32);
     b.set(Local.KIND, b.i32(RegionExit.HERE));
-    const place = b.and(info, b.i32((1 << Local.INFO_SHIFT) - 1));
-    b.set(Local.BRANCH, b.add(b.local(Local.PAGE, I64), b.zext(place)));
-    const before = b.mul(b.shr(info, b.i32(Local.INFO_SHIFT)), b.i32(Uop.size));
-    b.set(Local.LEFT, b.sub(b.local(Local.LEFT, I32), before));
+    b.set(Local.BRANCH, b.add(b.local(Local.PAGE, I64), b.sext64(b.local(Local.INFO, I32), 32)));
     this.#end();
     for (let reg = 0; reg < 16; reg++) {
       if (b.written & (1 << reg)) b.storeSlot(reg, b.local(Local.REGISTERS + reg, I64));
@@ -142,7 +150,7 @@ export class RegionCompiler implements Flow {
     b.storeState(State.remaining, b.local(Local.LEFT, I32));
     b.push(b.local(Local.KIND, I32));
 
-    const prologue = this.#prologue();
+    const prologue = this.#prologue(firstOp);
     return {
       locals: [...LOCAL_TYPES, ...this.#locals],
       code: [...prologue, ...out],
@@ -150,11 +158,19 @@ export class RegionCompiler implements Flow {
     };
   }
 
-  #prologue(): number[] {
+  /** Address of the region's first page, given that of the entry TARGET. */
+  #firstPage(page: Val, firstOp: number): Val {
+    const b = this.#b;
+    const entries = this.#addresses.entries + (firstOp - Entry.FIRST) * Entry.size;
+    const entry = b.mul(b.local(Local.TARGET, I32), b.i32(Entry.size));
+    return b.sub(page, b.sext64(b.loadAt(32, entry, entries + Entry.shift), 32));
+  }
+
+  #prologue(firstOp: number): number[] {
     const b = this.#b;
     const body = b.out;
     b.out = [];
-    b.set(Local.PAGE, b.loadSlot(Slot.PAGE));
+    b.set(Local.PAGE, this.#firstPage(b.loadSlot(Slot.PAGE), firstOp));
     b.set(Local.ASID, b.loadSlot(Slot.ASID));
     for (let i = 0; i < 3; i++) b.set(Local.FLAGS + i, b.loadSlot(Slot.FLAG_RESULT + i));
     for (let reg = 0; reg < 16; reg++) {
@@ -261,29 +277,37 @@ export class RegionCompiler implements Flow {
     });
     if (last === undefined || last.form.description.options.flow === undefined) {
       b.spend(block.instructions.length);
-      this.goto(last === undefined ? block.start : last.rel + last.length);
+      if (last !== undefined) this.goto(last.rel, last.rel + last.length);
     }
   }
 
   // ---- Flow -----------------------------------------------------------------------------------------------------
 
-  goto(offset: number): void {
-    const node = this.#numbers.get(offset);
-    if (node !== undefined) {
-      this.#to(node);
+  goto(from: number, to: number): void {
+    const b = this.#b;
+    const leave = (): void => {
+      b.set(Local.BRANCH, b.add(b.local(Local.PAGE, I64), b.i64(to)));
+      this.#br(RegionCompiler.#JUMP);
+    };
+    const node = this.#numbers.get(to);
+    if (node === undefined) {
+      leave();
       return;
     }
-    const b = this.#b;
-    b.set(Local.BRANCH, b.add(b.local(Local.PAGE, I64), b.i64(offset)));
-    this.#br(RegionCompiler.#JUMP);
+    const page = Math.floor(to / 4096);
+    if (page !== Math.floor(from / 4096)) {
+      const bit = 1 << [...this.#pages.keys()].indexOf(page);
+      b.checkPage(bit, page * 4096, this.#pages.get(page) as Mfn, leave);
+    }
+    this.#to(node);
   }
 
   jump(): void {
     this.#br(RegionCompiler.#INDIRECT);
   }
 
-  here(info: number): void {
-    this.#b.set(Local.INFO, this.#b.i32(info));
+  here(place: number): void {
+    this.#b.set(Local.INFO, this.#b.i32(place));
     this.#br(RegionCompiler.#HERE);
   }
 }

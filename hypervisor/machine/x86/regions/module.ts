@@ -8,6 +8,7 @@ import type { RegionCode } from "./compile.ts";
 const IMPORTS: readonly [string, readonly ValType[], readonly ValType[]][] = [
   ["regionRead", [I64, I32, I32], [I32]],
   ["regionWrite", [I64, I32, I32], [I32]],
+  ["regionPage", [I64, I32], [I32]],
   ["eager", [], []],
   ["parity", [], [I32]],
   ["getFlags", [], [I32]],
@@ -18,10 +19,11 @@ const IMPORTS: readonly [string, readonly ValType[], readonly ValType[]][] = [
 export const HELPERS: RegionHelpers = {
   read: 0,
   write: 1,
-  eager: 2,
-  parity: 3,
-  getFlags: 4,
-  setFlags: 5,
+  page: 2,
+  eager: 3,
+  parity: 4,
+  getFlags: 5,
+  setFlags: 6,
   readable: 0,
   writable: 0,
   commit: 0,

@@ -13,7 +13,7 @@ import { type OperandShape, shapeKey } from "../../../../hypervisor/machine/x86/
 import { type HotEntry, hotEntries } from "../../../../hypervisor/machine/x86/hot.ts";
 import { instructions as known } from "../../../../hypervisor/machine/x86/instructions/index.ts";
 import { Slot } from "../../../../hypervisor/machine/x86/layout.ts";
-import type { Mfn, Va } from "../../../../shared/brand.ts";
+import type { Va } from "../../../../shared/brand.ts";
 import { CODE, DATA, hex, Machine, Reg, STACK } from "./harness.ts";
 
 const BUDGET = 400;
@@ -180,7 +180,7 @@ describe("the loop and the functions", () => {
       // Twice, so that what missed the TLB the first time is found in it; then by regions, with and without misses.
       for (let round = 0; round < 4; round++) {
         prepare(seed);
-        if (round === 2 && m.processor.regions.compile((m.at(CODE) >>> 12) as Mfn, [0])) inRegions++;
+        if (round === 2 && m.processor.compile([CODE as Va])) inRegions++;
         if (round === 2) for (let page = 0; page < 4; page++) m.processor.tlb.flushPage((DATA + page * 4096) as Va);
         exit = m.processor.run(m.cpu, BUDGET);
         expect(outcome(exit, m.processor.retired), `seed ${seed}, round ${round}: ${text}`).toEqual(stepped);
