@@ -304,17 +304,37 @@ export class ModuleBuilder {
       });
     }
     this.#hints(out);
-    section(out, 10, (s) => {
-      uleb(s, this.#functions.length);
-      for (const fn of this.#functions) {
-        const head = localsHead(fn.locals);
-        uleb(s, head.length + fn.code.length + 1);
-        append(s, head);
-        append(s, fn.code);
-        s.push(Op.end);
-      }
+    return this.#withCode(out);
+  }
+
+  /** The sections so far and that of the code, which is most of a module: copied once. */
+  #withCode(before: readonly number[]): Uint8Array<ArrayBuffer> {
+    const count: number[] = [];
+    uleb(count, this.#functions.length);
+    const heads = this.#functions.map((fn) => {
+      const locals = localsHead(fn.locals);
+      const head: number[] = [];
+      uleb(head, locals.length + fn.code.length + 1);
+      return [...head, ...locals];
     });
-    return Uint8Array.from(out);
+    const size = this.#functions.reduce((sum, fn, i) => sum + heads[i].length + fn.code.length + 1, count.length);
+    const head = [10];
+    uleb(head, size);
+    const bytes = new Uint8Array(before.length + head.length + size);
+    let at = 0;
+    const put = (items: readonly number[]): void => {
+      bytes.set(items, at);
+      at += items.length;
+    };
+    put(before);
+    put(head);
+    put(count);
+    this.#functions.forEach((fn, i) => {
+      put(heads[i]);
+      put(fn.code);
+      bytes[at++] = Op.end;
+    });
+    return bytes;
   }
 
   /** The branch hinting proposal's custom section: for each function places, counted from its locals on, and 0 for unlikely. */

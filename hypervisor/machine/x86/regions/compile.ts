@@ -153,7 +153,7 @@ export class RegionCompiler implements Flow {
     const prologue = this.#prologue(firstOp);
     return {
       locals: [...LOCAL_TYPES, ...this.#locals],
-      code: [...prologue, ...out],
+      code: prologue.concat(out),
       unlikely: b.unlikely.map((at) => at + prologue.length),
     };
   }

@@ -30,11 +30,19 @@ export function structured(graph: Graph, entries: ReadonlySet<number>): Item[] {
   for (let node = 0; node < graph.count; node++) for (const next of graph.next(node)) before[next].push(node);
   const nodes = Array.from({ length: graph.count }, (_, node) => node);
 
-  const split = (within: readonly number[], removed: ReadonlySet<number>): Item[] => {
-    const inside = new Set(within);
+  const { count } = graph;
+  const scratch = { index: new Int32Array(count), low: new Int32Array(count), open: new Uint8Array(count) };
+  /** By node: the number of the innermost split that it is in; and is it a head, so that edges to it are removed? */
+  const inside = new Int32Array(count);
+  const removed = new Uint8Array(count);
+  let splits = 0;
+
+  const split = (within: readonly number[]): Item[] => {
+    const number = ++splits;
+    for (const node of within) inside[node] = number;
     const next = (node: number): number[] =>
-      graph.next(node).filter((target) => inside.has(target) && !removed.has(target));
-    return components(within, next).map((component): Item => {
+      graph.next(node).filter((target) => inside[target] === number && removed[target] === 0);
+    return components(within, next, scratch).map((component): Item => {
       const [only] = component;
       if (component.length === 1 && !next(only).includes(only)) return { kind: "block", node: only };
       const members = new Set(component);
@@ -43,47 +51,53 @@ export function structured(graph: Graph, entries: ReadonlySet<number>): Item[] {
       // When nothing within the region leads into it, any of its nodes will do.
       if (heads.size === 0) heads.add(Math.min(...(entered.length > 0 ? entered : component)));
       const doors = [...new Set([...heads, ...entered])];
-      const items = split(component, new Set([...removed, ...heads]));
+      for (const head of heads) removed[head] = 1;
+      const items = split(component);
+      for (const head of heads) removed[head] = 0;
+      for (const node of component) inside[node] = number;
       return { kind: "loop", heads, doors, nodes: members, items };
     });
   };
-  return split(nodes, new Set());
+  return split(nodes);
 }
 
-/** Strongly connected components in topological order (Tarjan, without recursion). */
-function components(nodes: readonly number[], next: (node: number) => readonly number[]): number[][] {
-  const index = new Map<number, number>();
-  const low = new Map<number, number>();
-  const open = new Set<number>();
+/** Strongly connected components in topological order (Tarjan, without recursion). `scratch` has room for all nodes. */
+function components(
+  nodes: readonly number[],
+  next: (node: number) => readonly number[],
+  scratch: { readonly index: Int32Array; readonly low: Int32Array; readonly open: Uint8Array },
+): number[][] {
+  const { index, low, open } = scratch;
+  for (const node of nodes) index[node] = 0;
+  let visited = 0;
   const stack: number[] = [];
   const found: number[][] = [];
+  const work: { readonly node: number; readonly next: readonly number[]; at: number }[] = [];
+  const visit = (node: number): void => {
+    index[node] = low[node] = ++visited;
+    stack.push(node);
+    open[node] = 1;
+    work.push({ node, next: next(node), at: 0 });
+  };
   for (const root of nodes) {
-    if (index.has(root)) continue;
-    const work: { node: number; next: readonly number[]; at: number }[] = [];
-    const visit = (node: number): void => {
-      index.set(node, index.size);
-      low.set(node, index.get(node) as number);
-      stack.push(node);
-      open.add(node);
-      work.push({ node, next: next(node), at: 0 });
-    };
+    if (index[root] !== 0) continue;
     visit(root);
     for (let frame = work.at(-1); frame; frame = work.at(-1)) {
       const { node } = frame;
       if (frame.at < frame.next.length) {
         const target = frame.next[frame.at++];
-        if (!index.has(target)) visit(target);
-        else if (open.has(target)) low.set(node, Math.min(low.get(node) as number, index.get(target) as number));
+        if (index[target] === 0) visit(target);
+        else if (open[target]) low[node] = Math.min(low[node], index[target]);
         continue;
       }
       work.pop();
       const parent = work.at(-1)?.node;
-      if (parent !== undefined) low.set(parent, Math.min(low.get(parent) as number, low.get(node) as number));
-      if (low.get(node) !== index.get(node)) continue;
+      if (parent !== undefined) low[parent] = Math.min(low[parent], low[node]);
+      if (low[node] !== index[node]) continue;
       const component: number[] = [];
       for (let member = -1; member !== node; ) {
         member = stack.pop() as number;
-        open.delete(member);
+        open[member] = 0;
         component.push(member);
       }
       found.push(component.reverse());
