@@ -126,6 +126,8 @@ export function findBlocks(source: Source, roots: readonly number[]): Map<number
     const ins = at(place);
     if (!ins) continue;
     for (const next of onward(ins, source)) {
+      // Who calls a function that is hot need not be hot.
+      if (flowOf(ins) === "call" && next === ins.target) continue;
       const known = backward.get(next);
       if (known) known.push(place);
       else backward.set(next, [place]);
