@@ -82,12 +82,10 @@ export function emitHelpers(
     return module.func(module.type(params, results), b.locals, b.out, name);
   };
 
-  const [readable, writable] = (
-    [
-      ["readable", 0, imports.missRead],
-      ["writable", 8, imports.missWrite],
-    ] as const
-  ).map(([name, tag, miss]) =>
+  for (const [name, tag, miss] of [
+    ["readable", 0, imports.missRead],
+    ["writable", 8, imports.missWrite],
+  ] as const) {
     fn(name, [I64, I32], [I32], (b) => {
       const at = b.param(0, I64);
       const size = b.param(1, I32);
@@ -110,27 +108,8 @@ export function emitHelpers(
         });
       }
       b.give(b.call(miss, b.wrap(at), b.wrap(b.shr(at, b.i64(32))), size));
-    }),
-  );
-
-  // For regions, with the record of the instruction: 0 also when the region must be left before a store, because it goes to
-  // the bounce buffer or decoded code was dropped for it.
-  const state = (b: HelperBuilder, offset: number, value: Val) => b.poke(32, b.i32(0), a.state + offset, value);
-  fn("regionRead", [I64, I32, I32], [I32], (b) => {
-    state(b, State.current, b.param(2, I32));
-    const host = b.let(b.call(readable, b.param(0, I64), b.param(1, I32)));
-    b.if(b.eqz(host), () => state(b, State.faulted, b.i32(1)));
-    b.give(host);
-  });
-  fn("regionWrite", [I64, I32, I32], [I32], (b) => {
-    state(b, State.current, b.param(2, I32));
-    state(b, State.pending, b.i32(0));
-    state(b, State.dropped, b.i32(0));
-    const host = b.let(b.call(writable, b.param(0, I64), b.param(1, I32)));
-    b.if(b.eqz(host), () => state(b, State.faulted, b.i32(1)));
-    const stay = b.eqz(b.or(b.state(32, State.pending), b.state(32, State.dropped)));
-    b.give(b.select(stay, host, b.i32(0)));
-  });
+    });
+  }
 
   // Is the page at an address this frame still, in the TLB for code?
   fn("regionPage", [I64, I32], [I32], (b) => {

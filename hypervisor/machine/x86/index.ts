@@ -85,7 +85,6 @@ export class X86Processor implements Processor {
     const frames = {
       has: (mfn: Mfn) => this.#code.has(mfn),
       drop: (mfn: Mfn) => {
-        memory.u32[(state + State.dropped) >>> 2] = 1;
         this.regions.drop(mfn);
         this.#code.drop(mfn);
       },

@@ -111,10 +111,6 @@ export const State = {
   exitFlag: 0x11c,
   /** u32: host address of the fxsave image of the vcpu that runs. */
   fxsave: 0x120,
-  /** u32: not 0 when a region was left because its instruction faulted. */
-  faulted: 0x124,
-  /** u32: set whenever decoded code is dropped. */
-  dropped: 0x128,
   /** 64 bytes each: where operands that cross a page are put together. */
   bounceRead: 0x140,
   bounceWrite: 0x180,
@@ -153,7 +149,7 @@ export const LoopExit = {
 export const RegionExit = {
   /** Go on at BRANCH. */
   JUMP: 0,
-  /** Go on at BRANCH with the interpreter for one instruction at least; or it faulted: `faulted`. */
+  /** Go on at BRANCH, with the interpreter for one instruction at least. */
   HERE: 1,
 } as const;
 

@@ -383,10 +383,6 @@ class LoopBuilder extends InterpreterBuilder {
       const args = [...this.memLoad(32, entry, Entry.node).code, ...remaining.code];
       const call = [...args, ...this.memLoad(32, entry, Entry.table).code, Op.callIndirect, ...leb(type), 0];
       this.assign(kind, { t: I32, code: call });
-      this.if(this.stateLoad(32, State.faulted), () => {
-        this.stateStore(32, State.faulted, this.i32(0));
-        leave(LoopExit.EXIT);
-      });
       this.if(this.leS(remaining, this.i32(MARGIN)), () => leave(LoopExit.BUDGET));
       const page = this.let(this.and(branch, this.i64(-4096)));
       const slot = this.let(this.#codeSlot(branch));

@@ -1,7 +1,8 @@
 // The hot tier of a Builder: registers, flags and the page's address are locals of the region's function (compile.ts), an
 // operand's place is known when the code is made. What an instruction does comes from its description, as in the
-// interpreter; what differs is where things are. A TLB miss calls a helper out of line; a fault, a write that crosses a
-// page or hits decoded code leaves the region before the instruction (`here`), which the interpreter then executes.
+// interpreter; what differs is where things are. Whatever is uncommon - a TLB miss, an operand that crosses a page, a store to
+// a page with decoded code, an exception - leaves the region before the instruction (`here`), which the interpreter then
+// executes: one access in some thousands, and no calls in between, so that the engine keeps registers in registers.
 // Flags are in flags.ts. Left out: instructions that the tier doesn't hold (`unfit`) - those carried out in TypeScript, and
 // those that may have to leave after their first change.
 
@@ -27,8 +28,6 @@ export interface Flow {
 
 /** Indexes of the region module's imports beside those that instructions' own functions have. */
 export interface RegionHelpers extends HelperIndexes {
-  readonly read: number;
-  readonly write: number;
   readonly page: number;
 }
 
@@ -40,6 +39,8 @@ export class RegionBuilder extends RegionFlags {
   readonly #helpers: RegionHelpers;
   readonly #flow: Flow;
   #ins!: Decoded;
+  /** Locals that this block has used for what it computes. */
+  readonly #temporary = new Map<number, ValType>();
   /** Instructions of the block before this one. */
   #before = 0;
   /** The tier can't hold the instruction: what was emitted for it is void. */
@@ -70,6 +71,28 @@ export class RegionBuilder extends RegionFlags {
     this.out.length = start;
     this.unlikely.length = hints;
     return false;
+  }
+
+  protected override newLocal(t: ValType): number {
+    const local = super.newLocal(t);
+    this.#temporary.set(local, t);
+    return local;
+  }
+
+  /** At the beginning of a block. */
+  begin(): void {
+    this.forgetFlags();
+    this.#temporary.clear();
+  }
+
+  /**
+   * At a block's end: what only it had is 0 again, as everywhere, so that the engine has nothing to join where blocks meet:
+   * it halves the time that it takes to compile.
+   */
+  tidy(): void {
+    for (const [local, t] of [...this.#temporary, ...this.notedLocals()]) {
+      this.setLocal(local, t === I64 ? this.i64(0) : this.i32(0));
+    }
   }
 
   /** Structured blocks open within the instruction. */
@@ -199,28 +222,32 @@ export class RegionBuilder extends RegionFlags {
     const slot = this.let(this.tlbSlot(at));
     const last = bytes === 1 ? at : this.add(at, this.i64(bytes - 1));
     const page = this.or(this.and(last, this.i64(-4096)), this.localValue(Local.ASID, I64));
-    const host = this.newLocal(I32);
-    this.unlikelyIf(
-      this.ne(page, this.memLoad(64, slot, this.addresses.data + tag)),
-      () => {
-        const helper = tag ? this.#helpers.write : this.#helpers.read;
-        const args = [...at.code, ...this.i32(bytes).code, ...this.i32(this.#ins.record).code];
-        this.emit(...args, Op.call, ...leb(helper), Op.localTee, ...leb(host), Op.i32Eqz);
-        this.unlikelyIf(undefined, () => this.here());
-      },
-      () => this.setLocal(host, this.add(this.wrap(at), this.memLoad(32, slot, this.addresses.data + 16))),
-    );
-    return this.localValue(host, I32);
+    const wrong = (tags: number): Val => this.ne(page, this.memLoad(64, slot, this.addresses.data + tags));
+    this.unlikelyIf(wrong(tag), () => {
+      if (tag === 0) {
+        this.here();
+        return;
+      }
+      // A page with code, where there is none of it?
+      const granules = this.memLoad(32, slot, this.addresses.data + 24);
+      const granule = (address: Val): Val => {
+        const place = this.shr(this.and(this.wrap(address), this.i32(4095)), this.i32(4));
+        return this.memLoad(8, this.add(granules, place), 0);
+      };
+      const code = this.or(granule(at), granule(last));
+      this.unlikelyIf(this.choose(this.or(this.eqz(granules), wrong(0)), this.i32(1), code), () => this.here());
+    });
+    return this.let(this.add(this.wrap(at), this.memLoad(32, slot, this.addresses.data + 16)));
   }
 
-  /** `if` on the condition, or on what is on the stack; hardly ever taken. */
-  protected unlikelyIf(condition: Val | undefined, then: () => void, otherwise?: () => void): void {
-    if (condition) this.emitVal(condition);
+  /** `if`, hardly ever taken. */
+  protected unlikelyIf(condition: Val, then: () => void): void {
+    this.emitVal(condition);
     this.unlikely.push(this.out.length);
-    this.if({ t: I32, code: [] }, then, otherwise);
+    this.if({ t: I32, code: [] }, then);
   }
 
-  // A store that crosses a page leaves the region before it: nothing is ever in the bounce buffer here.
+  // Nothing is ever in the bounce buffer here.
   protected override commitStore(): void {}
 
   override checkWrite(size: Size, address: Val): void {

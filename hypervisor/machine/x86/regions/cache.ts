@@ -113,11 +113,12 @@ export class RegionCache {
 
   /** A slice has ended at this place of `around(0)`: compiles what is there if it is hot. Only while nothing is executing. */
   sample(around: Around, offset: number): void {
+    const page = around(0);
+    // Where nothing was executed yet there is nothing to be compiled.
+    if (!page || this.#memory.u32[(page.frame.map >>> 2) + offset] === 0) return;
+    const { mfn } = page;
     const weight = this.#unsampled;
     this.#unsampled = 0;
-    const page = around(0);
-    if (!page) return;
-    const { mfn } = page;
     if (this.#covered(mfn, offset)) return;
     let sampled = this.#samples.get(mfn);
     if (!sampled) this.#samples.set(mfn, (sampled = { weight: 0, roots: [], times: 0 }));

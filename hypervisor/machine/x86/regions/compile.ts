@@ -266,7 +266,7 @@ export class RegionCompiler implements Flow {
   #block(node: number): void {
     const b = this.#b;
     const block = this.#plan.blocks[node];
-    b.forgetFlags();
+    b.begin();
     if (this.#plan.checks.has(node)) {
       b.rarely(b.leS(b.local(Local.LEFT, I32), b.i32(this.#plan.need)), () => this.here(block.start));
     }
@@ -290,6 +290,7 @@ export class RegionCompiler implements Flow {
       this.#br(RegionCompiler.#JUMP);
     };
     const node = this.#numbers.get(to);
+    b.tidy();
     if (node === undefined) {
       leave();
       return;
@@ -303,6 +304,7 @@ export class RegionCompiler implements Flow {
   }
 
   jump(): void {
+    this.#b.tidy();
     this.#br(RegionCompiler.#INDIRECT);
   }
 

@@ -6,7 +6,7 @@ import { Cc, type EagerFlags, type Size, type Val } from "../builder.ts";
 import { FlagsBuilder } from "../interpreter_flags.ts";
 import { leb } from "../interpreter_state.ts";
 import { Lazy, Slot } from "../layout.ts";
-import { I32, I64, Op } from "../wasm.ts";
+import { I32, I64, Op, type ValType } from "../wasm.ts";
 import { Local } from "./locals.ts";
 
 /** What is known, at one point of a block, of the instruction that set the flags last. */
@@ -20,11 +20,18 @@ export abstract class RegionFlags extends FlagsBuilder {
   written = 0;
   writesFlags = false;
   #kind: Kind = "unknown";
+  readonly #used = new Set<number>();
   #size: Size = 64;
 
   /** At the beginning of a block: nothing is known of the flags. */
-  forgetFlags(): void {
+  protected forgetFlags(): void {
     this.#kind = "unknown";
+    this.#used.clear();
+  }
+
+  /** Locals in which this block has noted operands and results. */
+  protected notedLocals(): [number, ValType][] {
+    return [...this.#used].map((local) => [local, local >= Local.X64 ? I64 : I32]);
   }
 
   protected setLocal(local: number, value: Val): void {
@@ -55,9 +62,14 @@ export abstract class RegionFlags extends FlagsBuilder {
     this.#size = size;
     if (this.#kind === "unknown") return;
     const wide = size === 64 ? 3 : 0;
-    this.setLocal(Local.RESULT32 + wide, this.truncate(result, size));
-    if (x) this.setLocal(Local.X32 + wide, this.truncate(x, size));
-    if (y) this.setLocal(Local.Y32 + wide, this.truncate(y, size));
+    const keep = (local: number, value: Val | undefined): void => {
+      if (!value) return;
+      this.setLocal(local + wide, this.truncate(value, size));
+      this.#used.add(local + wide);
+    };
+    keep(Local.RESULT32, result);
+    keep(Local.X32, x);
+    keep(Local.Y32, y);
   }
 
   #noted(local: number): Val {

@@ -6,8 +6,6 @@ import type { RegionHelpers } from "./builder.ts";
 import type { RegionCode } from "./compile.ts";
 
 const IMPORTS: readonly [string, readonly ValType[], readonly ValType[]][] = [
-  ["regionRead", [I64, I32, I32], [I32]],
-  ["regionWrite", [I64, I32, I32], [I32]],
   ["regionPage", [I64, I32], [I32]],
   ["eager", [], []],
   ["parity", [], [I32]],
@@ -17,13 +15,11 @@ const IMPORTS: readonly [string, readonly ValType[], readonly ValType[]][] = [
 
 /** Indexes of the imports; what a region has no use for is not among them. */
 export const HELPERS: RegionHelpers = {
-  read: 0,
-  write: 1,
-  page: 2,
-  eager: 3,
-  parity: 4,
-  getFlags: 5,
-  setFlags: 6,
+  page: 0,
+  eager: 1,
+  parity: 2,
+  getFlags: 3,
+  setFlags: 4,
   readable: 0,
   writable: 0,
   commit: 0,
