@@ -9,8 +9,9 @@ import { ConsoleBackend } from "./backends/console/index.ts";
 import { Backends, BlockBackend } from "./backends/index.ts";
 import { NetBackend } from "./backends/net/index.ts";
 import { ConsoleDaemon } from "./consoled/index.ts";
-import { Networks } from "./net/index.ts";
+import { Networks, UplinkError } from "./net/index.ts";
 import { Shell } from "./shell/index.ts";
+import { hostErrorText } from "./toolstack/errors.ts";
 import { FORGETFUL, type ImageStore } from "./toolstack/image/index.ts";
 import { Toolstack } from "./toolstack/toolstack.ts";
 import { getBvt, setBvt } from "./toolstack/xc_bvt.ts";
@@ -49,12 +50,14 @@ function* startUplinks(kernel: Kernel, networks: Networks): Task {
     try {
       yield* task;
     } catch (error) {
-      if (!(error instanceof HostError)) throw error;
-      yield* kernel.host.tty.write(`dom0: no ${what}: ${error.message}\n`);
+      if (!(error instanceof HostError || error instanceof UplinkError)) throw error;
+      const why = error instanceof HostError ? hostErrorText(error) : error.message;
+      yield* kernel.host.tty.write(`dom0: no ${what}: ${why}\n`);
     }
   };
-  for (const { bridge, file } of captures) yield* attempt(`capture of ${bridge}`, networks.captureBridge(bridge, file));
-  for (const { bridge, spec } of uplinks) yield* attempt(`uplink for ${bridge}`, networks.uplink(bridge, spec));
+  for (const { bridge, file } of captures)
+    yield* attempt(`capture of ${bridge} in ${file}`, networks.captureBridge(bridge, file));
+  for (const { bridge, spec } of uplinks) yield* attempt(`uplink ${spec} for ${bridge}`, networks.uplink(bridge, spec));
 }
 
 /**

@@ -14,8 +14,9 @@ import type { Hypervisor } from "./hypervisor.ts";
 import { Reg, Seg } from "./machine/cpu_state.ts";
 import { FRAME_SIZE } from "./machine/memory.ts";
 import { ENTRIES_PER_TABLE, Pte, pteLo } from "./machine/pte.ts";
-import { type TsHost, TsProcessor } from "./machine/ts/processor.ts";
+import { TsProcessor } from "./machine/ts/processor.ts";
 import { PageType } from "./memory/frame_table.ts";
+import { kernelHost } from "./ts_kernels.ts";
 
 /** Where dom0's memory begins in its address space: 1 GiB, in the lower half, so that addresses are plain numbers. */
 export const DOM0_VIRT_BASE = 0x40000000 as Va;
@@ -82,25 +83,4 @@ export function buildDom0(hv: Hypervisor, domain: Domain, main: KernelMain, memo
   vcpu.kernelSs = FLAT_KERNEL_SS;
   vcpu.kernelSp = va(stack + 1);
   hv.memory.u8[vcpu.vcpuInfo + VcpuInfo.offsets.evtchn_upcall_mask] = 1;
-}
-
-/** What the TypeScript processor asks of the hypervisor; what runs is always the current vcpu. */
-function kernelHost(hv: Hypervisor): TsHost {
-  return {
-    hypercall: () => {
-      hv.hypercall(hv.current);
-    },
-    portOut: (_cpu, port, value) => hv.portOut(hv.current, port, value),
-    crash: (_cpu, reason) => {
-      const lines = reason.split("\n");
-      for (const line of lines) hv.log.line(line);
-      hv.crash(hv.current.domain, lines[0]);
-    },
-    tsc: (retired) => {
-      const now = hv.time.clock.now() + (hv.time.clock.virtual ? retired : 0);
-      return { lo: now >>> 0, hi: Math.floor(now / 4294967296) };
-    },
-    log: (line) => hv.log.line(line),
-    nowNs: hv.time.clock.virtual ? undefined : () => hv.time.clock.now(),
-  };
 }

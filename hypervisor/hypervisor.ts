@@ -18,6 +18,7 @@ import { HypervisorLog } from "./log.ts";
 import { DeviceBus } from "./machine/devices.ts";
 import type { MachineMemory } from "./machine/memory.ts";
 import { Exit, type ProcessorHost, type Tlb } from "./machine/processor.ts";
+import type { CompileKernel } from "./machine/ts/script.ts";
 import { PageWalker } from "./machine/walk.ts";
 import { X86Processor } from "./machine/x86/index.ts";
 import { FrameTable } from "./memory/frame_table.ts";
@@ -39,6 +40,8 @@ import type { Vcpu, VcpuHooks } from "./vcpu.ts";
 const SYSCALL_BYTES = 2;
 /** Instructions a run is given at least on the real clock: fewer and the crossing costs more than the work. */
 const MIN_REAL_BUDGET = 1000;
+/** Exits, or looks at whether others must run, between two looks at the real clock (a power of 2): each costs 60 ns. */
+const CLOCK_EVERY = 16;
 /** Instructions per nanosecond assumed before the first measurement. */
 const FIRST_RATE = 0.1;
 
@@ -49,6 +52,7 @@ export interface HypervisorOptions {
   readonly devices: DeviceBus | undefined;
   readonly guestConsoleIo: boolean;
   readonly profile?: Profile | undefined;
+  readonly compileKernel?: CompileKernel | undefined;
 }
 
 export class Hypervisor {
@@ -76,6 +80,8 @@ export class Hypervisor {
   readonly vcpuHooks: VcpuHooks;
   /** May a domU write to the log by console_io? Debian's Xen says no. */
   readonly guestConsoleIo: boolean;
+  /** Makes kernels of the text of script images; undefined: domUs are of machine code only. */
+  readonly compileKernel: CompileKernel | undefined;
   /** The vcpu whose hypercall, trap or slice is being handled. */
   current!: Vcpu;
   /** 64 KiB for copied arguments; handlers that call each other agree on who uses what. */
@@ -93,6 +99,9 @@ export class Hypervisor {
   readonly #answers = new Timer(() => this.#takeAnswers());
   /** What is left of the present run-through, ns: by the clock if virtual, estimated if real. */
   #remaining = 0;
+  /** When it ends at the latest, and how often that was asked. */
+  #end = 0;
+  #asked = 0;
 
   /** Takes its memory from the bottom of `memory`, so nothing else may have been reserved but by devices. */
   constructor(memory: MachineMemory, options: HypervisorOptions) {
@@ -101,6 +110,7 @@ export class Hypervisor {
     this.log = new HypervisorLog(() => this.time.now());
     this.guestConsoleIo = options.guestConsoleIo;
     this.profile = options.profile;
+    this.compileKernel = options.compileKernel;
     this.devices = options.devices;
     this.scratchWords = makeWords(SCRATCH_BYTES / 4);
     this.scratchBytes = this.scratchWords.u8;
@@ -172,7 +182,14 @@ export class Hypervisor {
 
   /** Is something more urgent than the running vcpu's long hypercall? Then it returns CONTINUE. */
   preemptCheck(): boolean {
+    this.#askClock();
     return this.sched.reschedule || this.#remaining <= 0 || this.events.needsDelivery(this.current);
+  }
+
+  /** On the real clock charges are estimates, by which a guest could choose what it calls: now and then time itself counts. */
+  #askClock(): void {
+    if (this.time.clock.virtual || (++this.#asked & (CLOCK_EVERY - 1)) !== 0) return;
+    this.#remaining = Math.min(this.#remaining, this.#end - this.time.now());
   }
 
   /** domain_crash: logs why and shuts the domain down with SHUTDOWN_crash. The caller then returns. */
@@ -204,12 +221,12 @@ export class Hypervisor {
   }
 
   /** `out` of `bytes` (1, 2, 4); what is nobody's or not permitted vanishes. */
-  portWrite(domain: Domain, port: number, bytes: number, _value: number): void {
-    if (this.#portPermitted(domain, port, bytes) && port === DOORBELL_PORT && bytes === 4) this.#ring();
+  portWrite(domain: Domain, port: number, bytes: number, value: number): void {
+    if (this.#portPermitted(domain, port, bytes) && port === DOORBELL_PORT && bytes === 4) this.#ring(value);
   }
 
-  #ring(): void {
-    this.devices?.ring();
+  #ring(queue: number): void {
+    this.devices?.ring(queue);
     if (this.time.clock.virtual && !this.#answers.active)
       this.time.timers.set(this.#answers, this.time.now() + VIRTUAL_DEVICE_NS);
   }
@@ -234,6 +251,7 @@ export class Hypervisor {
     if (this.devices !== undefined) this.#takeInterrupts(this.devices);
     this.time.timers.run(this.time.now());
     if (this.sched.due) this.#schedule();
+    this.tlb.dropDeviceCode();
     const vcpu = this.sched.running;
     if (vcpu === undefined) return Math.max(0, this.time.timers.next - this.time.now());
     this.#run(vcpu);
@@ -275,6 +293,7 @@ export class Hypervisor {
     const start = this.time.now();
     const most = virtual ? VIRTUAL_SLICE_NS : REAL_SLICE_NS;
     const end = Math.min(this.sched.sliceEnd, timers.next, start + most);
+    this.#end = end;
     this.#remaining = end - start;
     this.current = vcpu;
     let undisturbed = true;
@@ -299,6 +318,7 @@ export class Hypervisor {
       if (virtual) this.#remaining = Math.min(this.#remaining, timers.next - clock.now());
       else if (exit === Exit.Interrupted) this.#remaining = Math.min(this.#remaining, end - this.time.now());
       else if (exit === Exit.Budget && undisturbed && x86) this.#measure(start, retired);
+      else this.#askClock();
       undisturbed = false;
     }
   }

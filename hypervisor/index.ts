@@ -14,6 +14,7 @@ import { DEFAULT_GRANT_FRAMES, DEFAULT_MAPTRACK_FRAMES } from "./limits.ts";
 import type { HypervisorLog } from "./log.ts";
 import type { DeviceBus } from "./machine/devices.ts";
 import { allocateMemory, MachineMemory } from "./machine/memory.ts";
+import type { CompileKernel } from "./machine/ts/script.ts";
 import { Checker } from "./memory/checker.ts";
 import { Profile } from "./profile.ts";
 import { RealClock, VirtualClock } from "./time/clock.ts";
@@ -21,6 +22,7 @@ import type { Trace } from "./trace.ts";
 
 export { DeviceBus } from "./machine/devices.ts";
 export { allocateMemory } from "./machine/memory.ts";
+export type { CompileKernel } from "./machine/ts/script.ts";
 export { disassemble, setDisassemblerLoader } from "./machine/x86/disassemble.ts";
 export { formatTrace } from "./trace_format.ts";
 
@@ -45,6 +47,8 @@ export interface MachineOptions {
   readonly devices?: DeviceBus | undefined;
   /** Let every domU write to the log by console_io (default false: -EPERM, as Debian's Xen). */
   readonly guestConsoleIo?: boolean;
+  /** Runs kernels in JavaScript as domUs, which have the rights of whoever runs the machine; without it there are none. */
+  readonly compileKernel?: CompileKernel | undefined;
   /** Finds out where the time goes. Only on the real clock. */
   readonly profile?: boolean;
 }
@@ -86,6 +90,7 @@ export function createMachine(options: MachineOptions): Machine {
     wallclockAtBoot: options.wallclockNs ?? host?.wallclockNs() ?? 0n,
     devices: options.devices,
     guestConsoleIo: options.guestConsoleIo ?? false,
+    compileKernel: options.compileKernel,
     profile: options.profile && host !== undefined ? new Profile(() => host.nowNs(), hypercallTable()) : undefined,
   });
   hv.log.line(VERSION_LINE);

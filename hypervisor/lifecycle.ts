@@ -113,6 +113,8 @@ export function killDomain(hv: Hypervisor, domain: Domain): number {
   hv.sched.removeDomain(domain);
   for (const vcpu of domain.vcpus) hv.frames.freeXen((vcpu.cpu.address / FRAME_SIZE) as Mfn);
   domain.vcpus.length = 0;
+  // A kernel in TypeScript ends here, even if others keep frames of its domain.
+  domain.processor = hv.x86;
   domain.memory.whenReleased(() => hv.domains.delete(domain.id));
   hv.events.sendGlobalVirq(VIRQ_DOM_EXC);
   return 0;

@@ -27,9 +27,12 @@ export class HypervisorLog {
     this.#append(text);
   }
 
-  /** Appends one line, prefixed with "(XEN) ". Control characters are shown as `?`; long lines are cut. */
+  /**
+   * Appends one line, prefixed with "(XEN) ". What isn't printable Latin-1 is shown as `?`: control characters of all kinds, and
+   * what would become one where a character is a byte. Long lines are cut.
+   */
   line(text: string): void {
-    const clean = text.replace(/[\x00-\x08\x0a-\x1f\x7f]/g, "?").slice(0, LOG_LINE_CHARS);
+    const clean = text.slice(0, LOG_LINE_CHARS).replace(/[^\t\x20-\x7e\xa0-\xff]/g, "?");
     this.#append(`(XEN) ${clean}\n`);
   }
 

@@ -13,6 +13,7 @@ import * as sysctl from "../shared/abi/sysctl.ts";
 import * as vcpu from "../shared/abi/vcpu.ts";
 import * as version from "../shared/abi/version.ts";
 import * as xen from "../shared/abi/xen.ts";
+import * as script from "../shared/script_image.ts";
 
 /**
  * Number to name of the constants that begin with `prefix`; of several with one number, the first by alphabet. Commands
@@ -42,7 +43,7 @@ const COMMANDS: Readonly<Record<string, ReadonlyMap<number, string>>> = {
 };
 /** Of those that keep it in memory, as the first word of their argument (mmuext_op: of the first of a batch). */
 const IN_MEMORY: Readonly<Record<string, ReadonlyMap<number, string>>> = {
-  domctl: names(domctl, "XEN_DOMCTL_"),
+  domctl: names({ ...domctl, ...script }, "XEN_DOMCTL_"),
   mmuext_op: names(xen, "MMUEXT_", /^[A-Z]/),
   sysctl: names(sysctl, "XEN_SYSCTL_"),
 };

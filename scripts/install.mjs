@@ -2,7 +2,8 @@
 // Run by npm before each command; costs a few milliseconds when there is nothing to do. Plain JavaScript: tsx may not
 // be there yet. Prints nothing on success, npm's own words on standard error when it fails.
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -16,6 +17,33 @@ const read = (file) => {
   }
 };
 
+/** Whether a folder is one that can be written to, or could be made. */
+function writable(folder) {
+  if (!existsSync(folder)) return writable(dirname(folder));
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs npm with a cache of its own where the user's can't be written, as with a home folder that is read-only. */
+function npm(args) {
+  const cache = process.env["npm_config_cache"] ?? join(homedir(), ".npm");
+  const own = writable(cache) ? undefined : mkdtempSync(join(tmpdir(), "xenolith-npm-"));
+  try {
+    return spawnSync("npm", own ? [...args, "--cache", own] : args, {
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+      encoding: "utf8",
+      shell: process.platform === "win32",
+    });
+  } finally {
+    if (own) rmSync(own, { recursive: true, force: true });
+  }
+}
+
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
   console.error(`Xenolith needs Node 20.19 or later; this is ${process.versions.node}.`);
@@ -23,14 +51,9 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 const lock = read(join(root, "package-lock.json"));
 if (read(stamp) !== lock) {
-  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
-    cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
-    encoding: "utf8",
-    shell: process.platform === "win32",
-  });
-  if (npm.status !== 0) {
-    console.error(`npm ci failed:\n${npm.stdout ?? ""}${npm.stderr ?? ""}${npm.error ?? ""}`);
+  const { status, stdout, stderr, error } = npm(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  if (status !== 0) {
+    console.error(`npm ci failed:\n${stdout ?? ""}${stderr ?? ""}${error ?? ""}`);
     process.exit(1);
   }
   writeFileSync(stamp, lock);

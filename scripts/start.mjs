@@ -10,10 +10,11 @@ import { compiled } from "./modules.mjs";
 if (Number.parseInt(process.versions.node, 10) <= 24) setFlagsFromString("--experimental-wasm-branch-hinting");
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 process.setSourceMapsEnabled(true);
-const urls = await compiled(root, ["dom0/host/worker", "dom0/host/main"]);
+const urls = await compiled(root, ["dom0/host/worker", "dom0/host/main", "dom0/host/disk_thread"]);
 const worker = new Worker(urls ? new URL(urls[0]) : new URL("./worker.mjs", import.meta.url), {
   execArgv: ["--enable-source-maps"],
 });
 if (!urls) (await import("tsx/esm/api")).register();
 const { main } = await import(urls ? urls[1] : "../dom0/host/main.ts");
-await main(worker, process.argv.slice(2), root);
+const diskThread = urls ? new URL(urls[2]) : new URL("./disk_thread.mjs", import.meta.url);
+await main(worker, process.argv.slice(2), root, diskThread);

@@ -1,11 +1,12 @@
-// The machine's devices as dom0 and the host see them: one submission and one completion queue in frames of machine
+// The machine's devices as dom0 and the host see them: pairs of a submission and a completion queue in frames of machine
 // memory that belong to DOMID_IO, so that only a privileged domain can map them. Host files, the terminal and logs are
-// behind it. Data moves by DMA: a request names machine addresses, the host reads and writes the frames.
+// behind queue 0; each of the others has the data of one disk, served by a thread of its own, while OpenedFile says so.
+// Data moves by DMA: a request names machine addresses, the host reads and writes the frames.
 //
-// The protocol. Indexes are counts that never wrap back within 2^32; entry i of a queue of N is at i mod N.
+// The protocol, for each queue. Indexes are counts that never wrap back within 2^32; entry i of a queue of N is at i mod N.
 // 1. [DOM0] writes request submitTail, then stores submitTail + 1. At most N requests are outstanding.
 // 2. [DOM0] takes hostIdle from 1 to 0 by compare-and-exchange; if it was 1, or `ringAlways` is set, it rings:
-//    `out DOORBELL_PORT`.
+//    `out DOORBELL_PORT` with the queue's number. For the host to sleep on `hostIdle` until then, [XEN] notifies it.
 // 3. [HOST] copies requests from submitHead to submitTail, checks them, stores submitHead. When it finds none, it stores
 //    1 in hostIdle and looks once more before it sleeps.
 // 4. [HOST] writes completion completeTail, then stores completeTail + 1, sets the line's bit in `lines` and adds to
@@ -20,12 +21,19 @@ import { i32, struct, u16, u32, u64 } from "./abi/struct.ts";
 
 /** Machine frame of the words between the host and the hypervisor; no domain's to map. */
 export const DEVICE_CONTROL_MFN = 1;
-/** First machine frame of the queues, of DOMID_IO: the header, then submissions, then completions. */
+/** First machine frame of the queues, of DOMID_IO: of each the header, then submissions, then completions. */
 export const DEVICE_QUEUE_MFN = 2;
+/** Of one queue. */
 export const DEVICE_QUEUE_FRAMES = 4;
+/** Queue 0, and as many disks as can have a queue and a thread (9 MiB) of their own; further ones use queue 0. */
+export const DEVICE_QUEUES = 9;
+/** First frame of queue `n`. */
+export const queueMfn = (n: number): number => DEVICE_QUEUE_MFN + n * DEVICE_QUEUE_FRAMES;
+/** Frames below this one belong to the devices themselves: no DMA goes there. */
+export const FIRST_DMA_MFN = queueMfn(DEVICE_QUEUES);
 /** Physical interrupt of the queues, for EVTCHNOP_bind_pirq. */
 export const DEVICE_PIRQ = 16;
-/** I/O port, 32 bits wide: any write tells the host that there are requests. */
+/** I/O port, 32 bits wide: a write of a queue's number tells the host that there are requests. */
 export const DOORBELL_PORT = 0x500;
 
 export const QUEUE_MAGIC = 0x31716478;
@@ -92,8 +100,9 @@ export const DeviceCompletion = struct("device_completion", 16, {
 
 export const DeviceOp = {
   /**
-   * { path, mode } → OpenedFile: the reply in msgpack, its length the status. mode "r", "w" (truncates) or "r+". A path may also
-   * name a disk that isn't a file: "ram:64M", "nbd:unix:/path", "nbd://host:port/name" (mode "r" or "r+").
+   * { path, mode, disk } → OpenedFile: the reply in msgpack, its length the status. mode "r", "w" (truncates) or "r+". A path may
+   * also name a disk that isn't a file: "ram:64M", "nbd:unix:/path", "nbd://host:port/name" (mode "r" or "r+"). With `disk` true
+   * it will be read and written a lot, and may get a queue of its own.
    */
   FileOpen: 1,
   /** Data from `position` → bytes read, fewer only at the end of the file. */
@@ -123,7 +132,17 @@ export const DeviceOp = {
   FileSync: 14,
   /** `address` is a length in bytes: from `position` on so much is no longer needed, and reads as zeros. EOPNOTSUPP. */
   FileDiscard: 15,
-  /** { spec } → a handle: a stream of Ethernet frames to a neighbour outside of the machine (dom0/host/net.ts has the forms). */
+  /** { handle } → { size }: bytes that the file or device has by now, an export when its server was last met. */
+  FileSize: 16,
+  /**
+   * { path } → KernelModule, in msgpack: the module at that path and all that it imports as one text (script_image.ts). ENODEV on
+   * a machine that runs no kernels in TypeScript.
+   */
+  KernelBundle: 17,
+  /**
+   * { spec } → OpenedNet, in msgpack: a stream of Ethernet frames to a neighbour outside of the machine (dom0/host/net.ts has the
+   * forms). ENODEV where nothing outside can be reached.
+   */
   NetOpen: 32,
   /**
    * Waits for frames → bytes: whole frames, each after its length (32 bits, big-endian), as many as there are and fit; 0 at
@@ -160,6 +179,20 @@ export interface OpenedFile {
   readonly size: number;
   /** The same for two paths to one file or device; undefined: nothing else can be the same. */
   readonly identity?: string;
+  /** FileRead and FileWrite may go to this queue as well until FileClose; all else of this handle goes to queue 0. */
+  readonly queue?: number;
+}
+
+/** What NetOpen answers, or why it can't be, in a line. */
+export type OpenedNet = { readonly handle: number } | { readonly error: string };
+
+/** What KernelBundle answers: the module's text is read like a file of `size` bytes; or what is wrong with it, in a line. */
+export type KernelModule = OpenedModule | { readonly error: string };
+export interface OpenedModule {
+  /** What the text is called in stack traces. */
+  readonly name: string;
+  readonly handle: number;
+  readonly size: number;
 }
 
 export interface TerminalInfo {

@@ -46,6 +46,12 @@ export interface KernelCpu {
 export class PageFault extends Error {
   override readonly name = "PageFault";
   readonly va: Va;
+
+  /** A kernel is given code of its own (script_image.ts), this class among it: what the processor throws is known by its name. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === "PageFault";
+  }
+
   constructor(va: Va, write: boolean) {
     super(`page fault: ${write ? "write to" : "read of"} 0x${va.toString(16)}`);
     this.va = va;

@@ -27,11 +27,12 @@ export type Nodes = Readonly<Record<string, string>>;
 export interface Instance {
   /** What the frontend is to know before it connects. */
   readonly announce: Nodes;
-  /** What it throws closes the device with an error. The nodes returned are written before the state is Connected. */
-  connect(): Task<Nodes>;
+  /** What it throws closes the device with an error. Nodes that are returned are written before the state is Connected. */
+  connect(): Task<Nodes> | Task;
   /** Returns when nothing of the frontend's is in use. Also called without a connection, and again; throws nothing. */
   disconnect(): Task;
-  close(): Task;
+  /** Gives back what `open` took, if anything. */
+  close?(): Task;
 }
 
 /** A device as its backend sees it. */

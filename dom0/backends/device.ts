@@ -19,8 +19,13 @@ import {
   XenbusStateUnknown,
 } from "../../shared/abi/io/xenbus.ts";
 import type { DomId } from "../../shared/brand.ts";
+import { clipped, printable } from "../printable.ts";
+import { describeError } from "../toolstack/errors.ts";
 import type { XsClient } from "../xenstored/index.ts";
 import { type Backend, type Device, DeviceError, type Instance, type Nodes } from "./backend.ts";
+
+/** Failures of one device that are logged: a frontend can fail as often as it likes. */
+const MAX_NOTED = 20;
 
 export class BackendDevice implements Device {
   readonly kernel: Kernel;
@@ -41,6 +46,7 @@ export class BackendDevice implements Device {
   readonly #work = new WaitQueue();
   #dirty = true;
   #leave = false;
+  #noted = 0;
   #instance: Instance | undefined = undefined;
   /** Its thread. */
   readonly thread: Thread;
@@ -106,8 +112,9 @@ export class BackendDevice implements Device {
       }
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      this.#note(error.message);
-      this.write("hotplug-error", error.message);
+      const why = describeError(error) ?? error.message;
+      this.#note(why);
+      this.write("hotplug-error", why);
       this.write("hotplug-status", "error");
     } finally {
       yield* this.#end();
@@ -154,7 +161,7 @@ export class BackendDevice implements Device {
     try {
       const nodes = yield* instance.connect();
       if (this.failure !== undefined) return;
-      for (const [name, value] of Object.entries(nodes)) this.write(name, value);
+      for (const [name, value] of Object.entries(nodes ?? {})) this.write(name, value);
       this.#setState(XenbusStateConnected);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -167,7 +174,7 @@ export class BackendDevice implements Device {
     try {
       if (this.#instance) {
         yield* this.#instance.disconnect();
-        yield* this.#instance.close();
+        yield* this.#instance.close?.() ?? [];
       }
     } finally {
       this.ended = true;
@@ -176,9 +183,11 @@ export class BackendDevice implements Device {
   }
 
   /** Where Linux's backends put their errors. */
-  #note(reason: string): void {
+  #note(why: string): void {
+    const reason = clipped(printable(why), 1000); // Parts of it may be the guest's.
     this.failure ??= reason;
-    this.kernel.log(`backend ${this.key}: ${reason}`);
+    if (++this.#noted <= MAX_NOTED) this.kernel.log(`backend ${this.key}: ${reason}`);
+    if (this.#noted === MAX_NOTED) this.kernel.log(`backend ${this.key}: its further failures are not told here`);
     this.#xs.write(`/local/domain/0/error/backend/${this.key}/error`, reason);
   }
 

@@ -2,13 +2,18 @@
 // devices for dom0's console backend.
 //
 // One program is served at a time; the next is served when it has gone, from where it left off. What the guest writes waits
-// while nobody is connected or the program is slow, and a program that the guest is too slow for isn't read.
+// while nobody is connected or the program is slow, and a program that the guest is too slow for isn't read. A program that
+// has ended its own side (shutdown of writing) is served until it closes: Node shows no difference, a write of nothing does.
 
 import type { Server, Socket } from "node:net";
 import type { ChannelService } from "./devices.ts";
 import { HostLimits } from "./limits.ts";
 import { listen } from "./listener.ts";
 import { fault } from "./raw_file.ts";
+
+const NOTHING = new Uint8Array(0);
+/** How often a program that has ended its side is asked whether it is still there. */
+const PROBE_MS = 100;
 
 export class NodeChannels implements ChannelService {
   readonly #open = new Map<number, Channel>();
@@ -45,7 +50,7 @@ export class NodeChannels implements ChannelService {
 
   /** Ends all: for the end of the process. */
   closeAll(): void {
-    for (const handle of [...this.#open.keys()]) this.close(handle, new Uint8Array(0));
+    for (const handle of [...this.#open.keys()]) this.close(handle, NOTHING);
   }
 
   #channel(handle: number): Channel {
@@ -71,7 +76,8 @@ class Channel {
   #reader: { readonly limit: number; readonly resolve: (bytes: Uint8Array) => void } | undefined = undefined;
 
   async start(path: string): Promise<void> {
-    this.#server = await listen({ path }, (socket) => this.#arrive(socket), { pauseOnConnect: true });
+    const options = { pauseOnConnect: true, allowHalfOpen: true };
+    this.#server = await listen({ path }, (socket) => this.#arrive(socket), options);
   }
 
   read(limit: number): Promise<Uint8Array> {
@@ -95,7 +101,7 @@ class Channel {
     this.#peer?.removeAllListeners("data").resume().end(last);
     this.#peer = undefined;
     for (const { resolve } of this.#held.splice(0)) resolve();
-    this.#reader?.resolve(new Uint8Array(0));
+    this.#reader?.resolve(NOTHING);
     this.#reader = undefined;
   }
 
@@ -114,7 +120,15 @@ class Channel {
       if (this.#unreadBytes > HostLimits.channelUnread) socket.pause();
       this.#feed();
     });
+    let probing: NodeJS.Timeout | undefined;
+    socket.once("end", () => {
+      // "close" follows when it turns out to have closed.
+      const probe = (): void => void (socket.writable && socket.writableLength === 0 && socket.write(NOTHING));
+      probe();
+      probing = setInterval(probe, PROBE_MS).unref();
+    });
     socket.once("close", () => {
+      clearInterval(probing);
       if (this.#peer !== socket) return;
       this.#peer = undefined;
       const next = this.#waitingPeers.shift();
@@ -124,10 +138,16 @@ class Channel {
     for (const write of this.#held.splice(0)) this.#send(write);
   }
 
-  /** Bytes that a program which has gone didn't take are lost with it. */
+  /** Bytes that a program didn't take before it went are lost with it; those that come when it has gone are not. */
   #send(write: Write): void {
-    if (this.#peer?.writable) this.#peer.write(write.bytes, () => write.resolve());
-    else this.#held.push(write);
+    const peer = this.#peer;
+    if (this.#server === undefined) write.resolve();
+    else if (!peer?.writable) this.#held.push(write);
+    else
+      peer.write(NOTHING, (error) => {
+        if (error || peer !== this.#peer) this.#send(write);
+        else peer.write(write.bytes, () => write.resolve());
+      });
   }
 
   #feed(): void {

@@ -1,10 +1,12 @@
 // Files of the host for dom0: handles, and what is behind them by the path's form. Reads and writes go straight from and to
-// machine frames, so neither the machine nor the devices wait for a disk. Used by main.ts.
+// machine frames, so neither the machine nor the devices wait for a disk; a disk in a file has a thread for them. Used by main.ts.
 
 import { readdir, stat } from "node:fs";
 import { promisify } from "node:util";
 import type { FileInfo, OpenedFile } from "../../shared/devices.ts";
 import type { FileService } from "./devices.ts";
+import type { DiskThread, DiskThreads } from "./disk_threads.ts";
+import { lockImage } from "./image_lock.ts";
 import { NbdDisk } from "./nbd.ts";
 import type { Bytes, OpenFile } from "./open_file.ts";
 import { RamDisk } from "./ram_disk.ts";
@@ -25,11 +27,39 @@ async function openByPath(path: string, mode: "r" | "r+" | "w"): Promise<OpenFil
 
 export class NodeFiles implements FileService {
   readonly #open = new Map<number, OpenFile>();
+  readonly #threads: DiskThreads | undefined;
+  readonly #served = new Map<number, DiskThread>();
   #next = 1;
 
-  async open(path: string, mode: "r" | "r+" | "w"): Promise<OpenedFile> {
+  /** Without `threads` disks are served as all other files are. */
+  constructor(threads?: DiskThreads) {
+    this.#threads = threads;
+  }
+
+  async open(path: string, mode: "r" | "r+" | "w", disk = false): Promise<OpenedFile> {
     if (this.#open.size >= MAX_OPEN) throw fault("EMFILE", "too many open files");
     const file = await openByPath(path, mode);
+    if (!disk || !(file instanceof RawFile)) return this.add(file);
+    if (!(await this.#mayUse(file, mode !== "r"))) {
+      await file.close();
+      throw fault("EBUSY", path);
+    }
+    const opened = this.add(file);
+    const thread = await this.#threads?.start(opened.handle, file.fd);
+    if (thread === undefined) return opened;
+    this.#served.set(opened.handle, thread);
+    return { ...opened, queue: thread.queue };
+  }
+
+  /** False when another process uses the image in a way that this one can't join. Uses within this machine are dom0's business. */
+  async #mayUse(file: RawFile, writes: boolean): Promise<boolean> {
+    if (await lockImage(file.fd, writes)) return true;
+    return [...this.#open.values()].some(({ identity }) => identity === file.identity);
+  }
+
+  /** Gives what is open already a handle. Throws EMFILE. */
+  add(file: OpenFile): OpenedFile {
+    if (this.#open.size >= MAX_OPEN) throw fault("EMFILE", "too many open files");
     const handle = this.#next++;
     this.#open.set(handle, file);
     const { size, identity } = file;
@@ -55,7 +85,14 @@ export class NodeFiles implements FileService {
   async close(handle: number): Promise<void> {
     const file = this.#file(handle);
     this.#open.delete(handle);
+    await this.#served.get(handle)?.stop();
+    this.#served.delete(handle);
     await file.close();
+  }
+
+  async size(handle: number): Promise<number> {
+    const file = this.#file(handle);
+    return (await file.sizeNow?.()) ?? file.size;
   }
 
   async stat(path: string): Promise<FileInfo> {

@@ -21,9 +21,10 @@ export async function listen(
   options: ServerOpts = {},
 ): Promise<Server> {
   if ("path" in address) {
-    if (Buffer.byteLength(address.path) > MAX_PATH) throw fault("ENAMETOOLONG", address.path);
+    if (Buffer.byteLength(address.path) > MAX_PATH)
+      throw fault("ENAMETOOLONG", `a socket's path has at most ${MAX_PATH} bytes`);
     // Node would say EACCES.
-    if (!existsSync(dirname(address.path))) throw fault("ENOENT", address.path);
+    if (!existsSync(dirname(address.path))) throw fault("ENOENT", `no folder for the socket ${address.path}`);
   }
   try {
     return await attempt(address, use, options);

@@ -2,8 +2,8 @@
 // becomes NAME.2, and so on; the oldest goes. Appends to one log are done in order. Used by main.ts for guests' consoles, xl's
 // notes and the hypervisor's log.
 
-import { closeSync, fstatSync, mkdirSync, openSync, renameSync, write } from "node:fs";
-import { join } from "node:path";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, renameSync, statSync, write } from "node:fs";
+import { dirname, join } from "node:path";
 import { HostLimits } from "./limits.ts";
 
 interface Log {
@@ -21,7 +21,7 @@ export class Logs {
   readonly #open = new Map<string, Log>();
 
   constructor(dir: string, limitBytes: number = HostLimits.logBytes, oldFiles: number = HostLimits.oldLogs) {
-    mkdirSync(dir, { recursive: true });
+    makeFolder(dir);
     this.#dir = dir;
     this.#limit = limitBytes;
     this.#old = oldFiles;
@@ -75,6 +75,14 @@ export class Logs {
     const fd = openSync(join(this.#dir, name), "a");
     return { fd, size: fstatSync(fd).size };
   }
+}
+
+/** Makes it and those above it. mkdirSync's own way of doing that never returns below a folder that takes none, as /proc. */
+function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  const above = dirname(path);
+  if (above !== path && !existsSync(above)) makeFolder(above);
+  mkdirSync(path);
 }
 
 function writeSome(fd: number, bytes: Uint8Array): Promise<number> {

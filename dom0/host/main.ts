@@ -5,8 +5,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Worker } from "node:worker_threads";
+import { KernelBundler, NodeKernels } from "./bundler.ts";
 import { NodeChannels } from "./channels.ts";
 import { DeviceHost, LINGER_MS } from "./devices.ts";
+import { DiskThreads } from "./disk_threads.ts";
 import { NodeFiles } from "./files.ts";
 import { Logs } from "./logs.ts";
 import { type HostOptions, parseOptions } from "./options.ts";
@@ -26,8 +28,11 @@ const WATCH_LIMIT = 4;
 /** How long the machine gets to end its main loop. */
 const LEAVE_MS = 2000;
 
-/** `worker` was started, and loads its modules, while this module was loaded. `root` is the project's folder. */
-export async function main(worker: Worker, args: readonly string[], root: string): Promise<void> {
+/**
+ * `worker` was started, and loads its modules, while this module was loaded. `root` is the project's folder, `diskThread` the
+ * module of a disk's thread.
+ */
+export async function main(worker: Worker, args: readonly string[], root: string, diskThread: URL): Promise<void> {
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
   const options = await parseOptions(args, version);
   if ("message" in options) {
@@ -39,7 +44,13 @@ export async function main(worker: Worker, args: readonly string[], root: string
   const pages = options.memoryMiB * 16;
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   const terminal = new NodeTerminal();
-  const logs = options.logDir === undefined ? undefined : new Logs(options.logDir);
+  let logs: Logs | undefined;
+  try {
+    if (options.logDir !== undefined) logs = new Logs(options.logDir);
+  } catch (error) {
+    process.stderr.write(`--log-dir: ${(error as Error).message}\n`, () => process.exit(1));
+    return;
+  }
   /** The status that dom0 has asked to exit with. */
   let exiting: number | undefined;
   const leave = (status: number): void => {
@@ -51,6 +62,9 @@ export async function main(worker: Worker, args: readonly string[], root: string
   // Sockets and children are loaded only where there is an uplink.
   const net = uplinks.length === 0 ? undefined : new (await import("./net.ts")).NodeNet();
   const channels = new NodeChannels();
+  // What a thread of its own does when, nobody waits for on the virtual clock.
+  const files = new NodeFiles(options.clock === "real" ? new DiskThreads(memory, diskThread) : undefined);
+  const kernels = options.typescriptKernels ? new NodeKernels(new KernelBundler(root), files) : undefined;
   process.on("exit", () => {
     net?.closeAll();
     channels.closeAll();
@@ -58,7 +72,8 @@ export async function main(worker: Worker, args: readonly string[], root: string
   const devices = new DeviceHost(
     memory,
     {
-      files: new NodeFiles(),
+      files,
+      kernels,
       terminal,
       ...(net && { net }),
       channels,

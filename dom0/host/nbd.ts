@@ -4,7 +4,8 @@
 // Made by files.ts. Left out: TLS, structured replies, block sizes above 512.
 //
 // A connection that breaks is made again, and what wasn't answered is asked again. A server may have lost writes that it had
-// answered but not flushed: those are kept here until a flush has covered them, and are written again first.
+// answered but not flushed: those are kept here until a flush has covered them, and are written again first. The export may have
+// another size then, as the protocol has no other way to tell of one: what lies past a new end fails, or is forgotten.
 
 import { connect, type Socket } from "node:net";
 import { type Export, type NbdAddress, negotiate, parseAddress, Reader } from "./nbd_handshake.ts";
@@ -149,9 +150,9 @@ export class NbdDisk implements OpenFile {
     const reader = new Reader(socket);
     try {
       const found = await negotiate(socket, reader, this.#address.name);
-      if (this.#export.size !== 0 && found.size !== this.#export.size) throw fault("EIO", "the export has changed");
-      this.#export = found;
+      this.#kept = this.#kept.flatMap((kept) => within(kept, found.size));
       for (const { position, data } of this.#kept) await rewrite(socket, reader, position, data);
+      this.#export = found;
     } catch (error) {
       socket.destroy();
       throw error;
@@ -161,7 +162,12 @@ export class NbdDisk implements OpenFile {
       return;
     }
     this.#socket = socket;
-    for (const [cookie, request] of this.#outstanding) this.#send(cookie, request);
+    for (const [cookie, request] of this.#outstanding)
+      if (request.position + request.sizeBytes <= this.size) this.#send(cookie, request);
+      else {
+        this.#outstanding.delete(cookie);
+        request.done(fault("EIO", "past the end that the export has now"));
+      }
     void this.#receive(socket, reader);
   }
 
@@ -220,6 +226,13 @@ async function rewrite(socket: Socket, reader: Reader, position: number, data: U
   socket.write(data);
   const reply = await reader.take(REPLY);
   if (reply.readUInt32BE(0) !== REPLY_MAGIC || reply.readUInt32BE(4) !== 0) throw fault("EIO", "a write again failed");
+}
+
+/** What of a write lies before the end of an export. */
+function within(kept: Kept, size: number): Kept[] {
+  const { position, data } = kept;
+  if (position >= size) return [];
+  return position + data.length <= size ? [kept] : [{ position, data: data.subarray(0, size - position) }];
 }
 
 const total = (pieces: readonly Uint8Array[]): number => pieces.reduce((sum, piece) => sum + piece.length, 0);

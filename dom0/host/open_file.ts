@@ -4,8 +4,19 @@
 /** Views of machine frames. */
 export type Bytes = Uint8Array<SharedArrayBuffer>;
 
+/** The pieces without their first `count` bytes: what a call that moved so many has left to do. */
+export function rest(pieces: Bytes[], count: number): Bytes[] {
+  if (count === 0) return pieces;
+  let left = count;
+  return pieces.flatMap((piece) => {
+    const gone = Math.min(left, piece.length);
+    left -= gone;
+    return gone === piece.length ? [] : [piece.subarray(gone)];
+  });
+}
+
 export interface OpenFile {
-  /** Bytes, when it was opened. */
+  /** Bytes; of a file when it was opened. */
   readonly size: number;
   /** The same for two openings of one thing; undefined: nothing else can be the same. */
   readonly identity: string | undefined;
@@ -16,5 +27,7 @@ export interface OpenFile {
   sync(): Promise<void>;
   /** The range's content is no longer needed. EOPNOTSUPP where that means nothing. */
   discard(position: number, sizeBytes: number): Promise<void>;
+  /** Bytes by now, where that can differ from `size`. */
+  sizeNow?(): Promise<number>;
   close(): Promise<void>;
 }

@@ -17,6 +17,8 @@ export interface HostOptions {
   readonly profileFile: string | undefined;
   readonly logDir: string | undefined;
   readonly guestConsoleIo: boolean;
+  /** Run kernels in TypeScript, which have the rights of whoever starts the machine. */
+  readonly typescriptKernels: boolean;
   readonly uplinks: readonly UplinkConfig[];
   readonly captures: readonly CaptureConfig[];
 }
@@ -76,11 +78,17 @@ export async function parseOptions(args: readonly string[], version: string): Pr
       default: false,
       describe: "let guests write to the hypervisor's log",
     })
+    .option("typescript-kernels", {
+      type: "boolean",
+      default: true,
+      describe: "run kernels in TypeScript, which can do on this computer whatever you can (--no-... refuses them)",
+    })
     .option("uplink", {
       type: "string",
       array: true,
       nargs: 1,
-      describe: "join a bridge to what is outside: bridge=xenbr0,passt or unix:PATH, tcp:HOST:PORT, listen:...",
+      describe:
+        "join a bridge to what is outside: bridge=xenbr0,passt or tap:NAME, unix:PATH, tcp:HOST:PORT, listen:...",
     })
     .option("bridge", {
       type: "string",
@@ -105,6 +113,8 @@ export async function parseOptions(args: readonly string[], version: string): Pr
 
 function check(o: Record<string, unknown>): HostOptions | Said {
   const wrong = (message: string): Said => ({ message, status: 1 });
+  const twice = Object.keys(o).find((name) => Array.isArray(o[name]) && !["_", "uplink", "bridge"].includes(name));
+  if (twice !== undefined) return wrong(`--${twice} is given more than once`);
   const memoryMiB = Number(o["memory"]);
   const dom0MemoryMiB = Number(o["dom0-memory"]);
   const seed = Number(o["seed"]);
@@ -134,7 +144,7 @@ function check(o: Record<string, unknown>): HostOptions | Said {
     const [, bridge = "xenbr0", spec] = UPLINK.exec(String(text)) ?? [];
     if (spec === undefined)
       return wrong(
-        `--uplink: "${text}" is not of the form [bridge=NAME,]passt[,OPTION...] or [listen:]unix:PATH or [listen:]tcp:HOST:PORT`,
+        `--uplink: "${text}" is not of the form [bridge=NAME,]passt[,OPTION...] or tap:NAME or [listen:]unix:PATH or [listen:]tcp:HOST:PORT`,
       );
     uplinks.push({ bridge, spec });
   }
@@ -155,13 +165,15 @@ function check(o: Record<string, unknown>): HostOptions | Said {
     profileFile: path(o["profile"]),
     logDir: path(o["log-dir"]),
     guestConsoleIo: o["guest-console-io"] === true,
+    typescriptKernels: o["typescript-kernels"] !== false,
     uplinks,
     captures,
   };
 }
 
 /** The bridge, and the form of dom0/host/net.ts. */
-const UPLINK = /^(?:bridge=([A-Za-z0-9_.@-]{1,15}),)?(passt(?:,.*)?|(?:listen:)?(?:unix:.+|tcp:.+:\d{1,5}))$/;
+const UPLINK =
+  /^(?:bridge=([A-Za-z0-9_.@-]{1,15}),)?(passt(?:,.*)?|tap:[A-Za-z0-9_.-]+|(?:listen:)?(?:unix:.+|tcp:.+:\d{1,5}))$/;
 
 function path(value: unknown): string | undefined {
   return value === undefined ? undefined : String(value);

@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { close, fdatasync, fstat, open, readFile, readv, type Stats, writev } from "node:fs";
 import { promisify } from "node:util";
-import type { Bytes, OpenFile } from "./open_file.ts";
+import { type Bytes, type OpenFile, rest } from "./open_file.ts";
 
 const openFile = promisify(open);
 const statOpen = promisify(fstat);
@@ -16,12 +16,12 @@ const readText = promisify(readFile);
 const SECTOR = 512;
 
 export class RawFile implements OpenFile {
-  readonly #fd: number;
+  readonly fd: number;
   readonly size: number;
   readonly identity: string;
 
   private constructor(fd: number, size: number, identity: string) {
-    this.#fd = fd;
+    this.fd = fd;
     this.size = size;
     this.identity = identity;
   }
@@ -31,8 +31,8 @@ export class RawFile implements OpenFile {
     try {
       const info = await statOpen(fd);
       if (info.isDirectory()) throw fault("EISDIR", path);
-      if (!info.isBlockDevice()) return new RawFile(fd, info.size, `file ${info.dev}:${info.ino}`);
-      return new RawFile(fd, await capacity(info), `block ${info.rdev}`);
+      const identity = info.isBlockDevice() ? `block ${info.rdev}` : `file ${info.dev}:${info.ino}`;
+      return new RawFile(fd, await sizeOf(info), identity);
     } catch (error) {
       await closeFile(fd);
       throw error;
@@ -40,30 +40,34 @@ export class RawFile implements OpenFile {
   }
 
   async read(into: Bytes[], position: number): Promise<number> {
-    return await whole(into, (pieces, at) => vectored(readv, this.#fd, pieces, position + at));
+    return await whole(into, (pieces, at) => vectored(readv, this.fd, pieces, position + at));
   }
 
   async write(from: Bytes[], position: number): Promise<number> {
-    return await whole(from, (pieces, at) => vectored(writev, this.#fd, pieces, position + at));
+    return await whole(from, (pieces, at) => vectored(writev, this.fd, pieces, position + at));
   }
 
   async sync(): Promise<void> {
-    await syncFile(this.#fd);
+    await syncFile(this.fd);
   }
 
   /** The child gets the open file itself, so that a path that names another one by now does no harm. */
   discard(position: number, sizeBytes: number): Promise<void> {
     const args = ["--punch-hole", "--keep-size", "--offset", `${position}`, "--length", `${sizeBytes}`, "/dev/fd/3"];
     return new Promise((resolve, reject) => {
-      const child = spawn("fallocate", args, { stdio: ["ignore", "ignore", "ignore", this.#fd] });
+      const child = spawn("fallocate", args, { stdio: ["ignore", "ignore", "ignore", this.fd] });
       const refuse = (): void => reject(fault("EOPNOTSUPP", "no holes can be made"));
       child.on("error", refuse);
       child.on("exit", (status) => (status === 0 ? resolve() : refuse()));
     });
   }
 
+  async sizeNow(): Promise<number> {
+    return await sizeOf(await statOpen(this.fd));
+  }
+
   async close(): Promise<void> {
-    await closeFile(this.#fd);
+    await closeFile(this.fd);
   }
 }
 
@@ -72,8 +76,9 @@ export function fault(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/** A block device's size isn't in what fstat says. */
-async function capacity(info: Stats): Promise<number> {
+/** A block device's capacity isn't in what fstat says. */
+async function sizeOf(info: Stats): Promise<number> {
+  if (!info.isBlockDevice()) return info.size;
   const major = (info.rdev >>> 8) & 0xfff;
   const minor = (info.rdev & 0xff) | ((info.rdev >>> 12) & 0xfff00);
   return Number(await readText(`/sys/dev/block/${major}:${minor}/size`, "latin1")) * SECTOR;
@@ -87,7 +92,7 @@ async function whole(pieces: Bytes[], move: (pieces: Bytes[], at: number) => Pro
     const n = await move(left, at);
     if (n === 0) break;
     at += n;
-    left = skip(left, n);
+    left = rest(left, n);
   }
   return at;
 }
@@ -99,14 +104,5 @@ function vectored(call: Vectored, fd: number, pieces: Bytes[], position: number)
     call(fd, pieces, position, (error: NodeJS.ErrnoException | null, n: number) =>
       error ? reject(error) : resolve(n),
     );
-  });
-}
-
-function skip(pieces: Bytes[], count: number): Bytes[] {
-  let n = count;
-  return pieces.flatMap((piece) => {
-    const gone = Math.min(n, piece.length);
-    n -= gone;
-    return gone === piece.length ? [] : [piece.subarray(gone)];
   });
 }

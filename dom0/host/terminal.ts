@@ -23,7 +23,10 @@ export class NodeTerminal implements TerminalService {
 
   constructor() {
     // Whoever reads our output may be gone; there is nobody left to tell.
-    this.#output.on("error", () => process.exit(1));
+    this.#output.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") process.stderr.write(`standard output: ${error.message}\n`);
+      process.exit(1);
+    });
     this.#output.on("resize", () => {
       for (const resolve of this.#resizers.splice(0)) resolve();
     });

@@ -2,7 +2,7 @@
 // timer when nothing is runnable; it never returns to its event loop, so all that reaches it comes through shared memory.
 // Loaded by scripts/start.mjs's worker; told its memory and options by main.ts.
 
-import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { parentPort } from "node:worker_threads";
 import {
@@ -14,12 +14,12 @@ import {
   setDisassemblerLoader,
 } from "../../hypervisor/index.ts";
 import { dom0Kernel } from "../kernel.ts";
+import { printableLines } from "../printable.ts";
 import { folderStore } from "../toolstack/image/folder_store.ts";
+import { compileKernel } from "./compile_kernel.ts";
 import type { FromWorker, ToWorker } from "./main.ts";
 import type { HostOptions } from "./options.ts";
-
-/** Lines of a trace that are written at once. */
-const TRACE_LINES = 1000;
+import { TraceFile, writeAll } from "./trace_file.ts";
 
 const port = parentPort;
 if (port === null) throw new Error("this module is for a worker thread");
@@ -31,10 +31,15 @@ setDisassemblerLoader(() => createRequire(import.meta.url)("iced-x86"));
 port.once("message", ({ memory, options }: ToWorker) => {
   const bus = new DeviceBus(memory, () => tell("ring"), options.clock === "virtual");
   let machine: Machine;
+  let trace: TraceFile | undefined;
+  let profile: number | undefined;
   try {
     machine = create(memory, options, bus);
+    trace = startTrace(machine, options);
+    // Now, so that a path that can't be is told before hours of work.
+    profile = options.profileFile === undefined ? undefined : openSync(options.profileFile, "w");
   } catch (error) {
-    // Such as too little memory for dom0: for the person, not a failure of ours.
+    // Such as too little memory for dom0, or a file that can't be made: for the person, not a failure of ours.
     tell({ ended: 1, message: error instanceof Error ? error.message : String(error) });
     return;
   }
@@ -42,13 +47,15 @@ port.once("message", ({ memory, options }: ToWorker) => {
     tell({ log: machine.log.read(0, machine.log.end) });
     machine.log.onText = (log) => tell({ log });
   }
-  const trace = startTrace(machine, options);
   run(machine, bus, options.clock === "virtual", () => trace?.flush());
   trace?.close();
-  if (options.profileFile !== undefined) writeProfile(machine, options.profileFile);
+  if (profile !== undefined) writeProfile(machine, profile);
   const status = machine.exitStatus ?? 0;
   const log = machine.log.read(machine.log.end - 4000, 4000);
-  tell({ ended: status, message: `dom0 has ended (reason ${status}). The end of the hypervisor's log:\n${log}` });
+  tell({
+    ended: status,
+    message: `dom0 has ended (reason ${status}). The end of the hypervisor's log:\n${printableLines(log)}`,
+  });
 });
 
 function create(memory: WebAssembly.Memory, options: HostOptions, devices: DeviceBus): Machine {
@@ -63,6 +70,7 @@ function create(memory: WebAssembly.Memory, options: HostOptions, devices: Devic
     dom0: { main: dom0Kernel(folderStore()), memoryMiB: options.dom0MemoryMiB },
     devices,
     guestConsoleIo: options.guestConsoleIo,
+    compileKernel: options.typescriptKernels ? compileKernel : undefined,
     profile: options.profileFile !== undefined,
   });
 }
@@ -88,43 +96,34 @@ export interface ProfileFile {
   readonly activities: readonly { readonly name: string; readonly count: number; readonly ms: number }[];
 }
 
-function writeProfile(machine: Machine, path: string): void {
+function writeProfile(machine: Machine, fd: number): void {
   const activities = machine.profile?.activities() ?? [];
   const file: ProfileFile = {
     instructions: machine.profile?.instructions ?? 0,
     activities: activities.map(({ name, count, ns }) => ({ name, count, ms: Number((ns / 1e6).toFixed(3)) })),
   };
-  writeFileSync(path, `${JSON.stringify(file, null, 2)}\n`);
+  try {
+    writeAll(fd, Buffer.from(`${JSON.stringify(file, null, 2)}\n`));
+    closeSync(fd);
+  } catch (error) {
+    say(`the profile could not be written: ${(error as Error).message}`);
+  }
 }
 
-/** Writes the trace as text, whole buffers at a time when it goes to a file. */
-class TraceFile {
-  readonly #fd: number;
-  #lines: string[] = [];
-
-  constructor(path: string | undefined) {
-    this.#fd = path === undefined ? 2 : openSync(path, "w");
-  }
-
-  line(text: string): void {
-    this.#lines.push(`${text}\n`);
-    if (this.#fd === 2 || this.#lines.length >= TRACE_LINES) this.flush();
-  }
-
-  flush(): void {
-    if (this.#lines.length > 0) writeSync(this.#fd, this.#lines.join(""));
-    this.#lines = [];
-  }
-
-  close(): void {
-    this.flush();
-    if (this.#fd !== 2) closeSync(this.#fd);
+/** A line for the person, at a terminal that may be in raw mode. */
+function say(line: string): void {
+  try {
+    writeSync(2, `${line}\r\n`);
+  } catch {
+    // There is nobody to tell.
   }
 }
 
 function startTrace(machine: Machine, options: HostOptions): TraceFile | undefined {
   if (options.trace.length === 0 && options.traceInstructions === 0) return undefined;
-  const file = new TraceFile(options.traceFile);
+  const file = new TraceFile(options.traceFile, (error) => {
+    if (options.traceFile !== undefined) say(`the trace ends here: ${error.message}`);
+  });
   for (const kind of options.trace) machine.trace[kind] = true;
   machine.trace.insn = options.traceInstructions;
   formatTrace(machine, (line) => file.line(line), disassemble);

@@ -14,6 +14,11 @@ export { Capture } from "./pcap.ts";
 /** Frames under way between ports, besides what ports keep. */
 const POOL_BYTES = 2 * PORT_BYTES;
 
+/** Why there is no uplink: a line. */
+export class UplinkError extends Error {
+  override readonly name = "UplinkError";
+}
+
 export class Networks {
   readonly kernel: Kernel;
   readonly pool: FramePool;
@@ -34,9 +39,10 @@ export class Networks {
     return bridge;
   }
 
-  /** Joins the bridge to a neighbour outside of the machine, for ever. Throws HostError. */
+  /** Joins the bridge to a neighbour outside of the machine, for ever. Throws HostError, or UplinkError with the reason. */
   *uplink(bridge: string, spec: string): Task {
     const net = yield* this.kernel.host.openNet(spec);
+    if ("error" in net) throw new UplinkError(net.error);
     this.pool.limit += PORT_BYTES;
     new Uplink(this.kernel, `${bridge} ${spec}`, net, this.bridge(bridge), this.pool);
   }

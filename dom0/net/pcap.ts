@@ -3,7 +3,7 @@
 // host is slower than the traffic, frames are left out of the capture and counted, never delayed. Checksums that the sender
 // left blank are filled in in the copy, so that readers don't call them wrong.
 
-import { type HostFile, type Kernel, type Task, WaitQueue } from "../../guests/sdk/index.ts";
+import { HostError, type HostFile, type Kernel, type Task, WaitQueue } from "../../guests/sdk/index.ts";
 import { fillChecksum } from "../../shared/checksum.ts";
 import { Csum, type Frame } from "./frame.ts";
 
@@ -89,6 +89,9 @@ export class Capture {
         yield* this.#file.write(position, bytes);
         position += bytes.length;
       }
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      this.#kernel.log(`a capture has ended: ${error.message}`); // The disk is full, say: the traffic goes on.
     } finally {
       this.#closed = true;
       yield* this.#file.close();

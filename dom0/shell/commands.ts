@@ -1,8 +1,10 @@
 // The commands of dom0's console: `xl SUBCOMMAND`, the xenstore tools, and the shell's own (help, history, clear, exit).
 // Finds the command that words name, completes what is typed, and writes help. Called by shell.ts.
 
+import { clipped } from "../printable.ts";
 import { type Command, describeCommand, XENSTORE_COMMANDS, XL_COMMANDS } from "../xl/index.ts";
 import type { Completion } from "./line_editor.ts";
+import { similar } from "./similar.ts";
 
 export const SHELL_WORDS = ["help", "history", "clear", "exit"] as const;
 
@@ -17,27 +19,36 @@ export function findCommand(words: readonly string[]): Found {
   const word = SHELL_WORDS.find((w) => w === first);
   if (word !== undefined) return { kind: "shell", word, args: words.slice(1) };
   if (first === "xl") {
-    if (second === undefined || second === "help" || second === "--help")
+    if (second === undefined || ["help", "-h", "--help"].includes(second))
       return { kind: "shell", word: "help", args: second === undefined ? ["xl"] : words.slice(2) };
     const command = XL_COMMANDS.find((c) => c.name === second);
     if (command) return { kind: "command", command, args: words.slice(2) };
-    return { kind: "error", message: `xl: unknown command "${second}"; see help` };
+    return unknown(`xl: unknown command "${clipped(second)}"`, "xl ", second, XL_COMMANDS);
   }
   const command = XENSTORE_COMMANDS.find((c) => c.name === first);
   if (command) return { kind: "command", command, args: words.slice(1) };
-  const hint = XL_COMMANDS.some((c) => c.name === first) ? `; did you mean "xl ${words.join(" ")}"?` : "; see help";
-  return { kind: "error", message: `${first}: unknown command${hint}` };
+  const what = `${clipped(first)}: unknown command`;
+  const other = words.join(" ");
+  if (XL_COMMANDS.some((c) => c.name === first) && other.length < 80)
+    return { kind: "error", message: `${what}; did you mean "xl ${other}"?` };
+  return unknown(what, "", first, [...XENSTORE_COMMANDS, ...SHELL_WORDS.map((name) => ({ name })), { name: "xl" }]);
 }
 
-/** Help on everything, or on the commands named. */
-export function helpText(names: readonly string[]): string {
+function unknown(what: string, prefix: string, word: string, commands: readonly { name: string }[]): Found {
+  const near = similar(
+    word,
+    commands.map((c) => c.name),
+  );
+  const hint = near === undefined ? "see help" : `did you mean "${prefix}${near}"?`;
+  return { kind: "error", message: `${what}; ${hint}` };
+}
+
+/** Help on everything, or on the command named; undefined when there is none of that name. */
+export function helpText(names: readonly string[]): string | undefined {
   const [name] = names[0] === "xl" ? names.slice(1) : names;
-  if (name !== undefined) {
-    const xl = XL_COMMANDS.find((c) => c.name === name);
-    if (xl) return describeCommand(xl, "xl ");
-    const tool = XENSTORE_COMMANDS.find((c) => c.name === name);
-    if (tool) return describeCommand(tool, "");
-    return `There is no command "${name}".\n`;
+  if (name !== undefined && name !== "help") {
+    const command = [...XL_COMMANDS, ...XENSTORE_COMMANDS].find((c) => c.name === name);
+    return command && describeCommand(command);
   }
   const line = (command: string, summary: string): string => `  ${command.padEnd(22)} ${summary}\n`;
   return (

@@ -1,6 +1,8 @@
 // Bytes that a terminal sends, as keys: printable characters (UTF-8 put together), control keys, and the escape sequences
 // of the cursor keys as xterm and its kin send them. Used by the line editor.
 
+import { printable } from "../printable.ts";
+
 /** A key: a printable text, or a name such as "up", "ctrl-a", "enter". */
 export type Key = { readonly text: string } | { readonly name: string };
 
@@ -75,7 +77,8 @@ export class KeyReader {
     const width = byte < 0x80 ? 1 : byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
     if (at + width > input.length) return [undefined, 0];
     const text = new TextDecoder().decode(Uint8Array.from(input.slice(at, at + width)));
-    return [text.includes("\ufffd") ? undefined : { text }, width];
+    // What a paste may hold besides text: it is drawn as it is typed.
+    return [text.includes("\ufffd") || printable(text) !== text ? undefined : { text }, width];
   }
 }
 

@@ -19,6 +19,8 @@ export type Outcome =
 
 const EDITING: Outcome = { kind: "editing" };
 const MAX_HISTORY = 500;
+/** What is typed beyond it is not taken: the terminal rings. */
+const MAX_CHARS = 4096;
 
 export class LineEditor {
   readonly #prompt: string;
@@ -71,6 +73,7 @@ export class LineEditor {
     const wasTab = this.#lastWasTab;
     this.#lastWasTab = false;
     if ("text" in key) {
+      if (this.#chars.length >= MAX_CHARS) return { outcome: EDITING, out: "\x07" };
       this.#insert(key.text);
       const atEnd = this.#cursor === this.#chars.length && this.#promptWidth + this.#cursor < this.columns - 1;
       return { outcome: EDITING, out: atEnd ? key.text : this.draw() };

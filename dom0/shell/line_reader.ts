@@ -2,6 +2,9 @@
 
 import type { Task } from "../../guests/sdk/index.ts";
 
+/** Characters that a line may have. Of a longer one MAX_LINE + 1 are kept, for whoever is to say so. */
+export const MAX_LINE = 65536;
+
 export class LineReader {
   readonly #read: () => Task<Uint8Array | undefined>;
   readonly #decoder = new TextDecoder();
@@ -15,13 +18,16 @@ export class LineReader {
 
   /** The next line without its end; the last one needs none. Undefined at the end. */
   *next(): Task<string | undefined> {
+    let looked = 0;
     for (;;) {
-      const end = this.#text.indexOf("\n");
+      const end = this.#text.indexOf("\n", looked);
       if (end >= 0) {
         const line = this.#text.slice(0, end);
         this.#text = this.#text.slice(end + 1);
         return line.endsWith("\r") ? line.slice(0, -1) : line;
       }
+      if (this.#text.length > MAX_LINE) this.#text = this.#text.slice(0, MAX_LINE + 1);
+      looked = this.#text.length;
       if (this.#ended) {
         const rest = this.#text;
         this.#text = "";

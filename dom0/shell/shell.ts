@@ -3,12 +3,13 @@
 // destroyed; from a script the exit status tells whether any command failed.
 
 import type { Host, Task, TerminalInfo, Thread } from "../../guests/sdk/index.ts";
+import { clipped, printable } from "../printable.ts";
 import { type Io, runCommand, type XlContext } from "../xl/index.ts";
 import { complete, findCommand, helpText } from "./commands.ts";
 import { Keyboard } from "./keyboard.ts";
 import { KeyReader } from "./keys.ts";
 import { LineEditor } from "./line_editor.ts";
-import { LineReader } from "./line_reader.ts";
+import { LineReader, MAX_LINE } from "./line_reader.ts";
 import { splitWords, WordError } from "./words.ts";
 
 /** Dom0's services, without the terminal. */
@@ -112,6 +113,7 @@ export class Shell {
     const thread: Thread = this.#services.kernel.spawn(`command ${line}`, this.#runLine(line, io));
     let interrupted = false;
     this.#keyboard.onInterrupt = () => {
+      if (interrupted) return; // Once: what it then undoes must not be broken off in turn.
       interrupted = true;
       thread.cancel();
     };
@@ -123,26 +125,32 @@ export class Shell {
   /** Runs one line; its exit status. */
   *#runLine(line: string, io: Io): Task<number> {
     let words: readonly string[];
+    if (line.length > MAX_LINE) {
+      yield* io.write(`a line of more than ${MAX_LINE} characters is ignored\n`);
+      return 2;
+    }
     try {
       words = splitWords(line);
     } catch (error) {
       if (!(error instanceof WordError)) throw error;
-      yield* io.write(`syntax error: ${error.message}\n`);
+      yield* io.write(`syntax error: ${printable(error.message)}\n`);
       return 2;
     }
     if (words.length === 0) return 0;
     const found = findCommand(words);
     if (found.kind === "command") return yield* runCommand(found.command, { ...this.#services, io }, found.args);
     if (found.kind === "shell") return yield* this.#own(found.word, found.args, io);
-    yield* io.write(`${found.message}\n`);
+    yield* io.write(`${printable(found.message)}\n`);
     return NOT_FOUND;
   }
 
   *#own(word: "help" | "history" | "clear" | "exit", args: readonly string[], io: Io): Task<number> {
     switch (word) {
-      case "help":
-        yield* io.write(helpText(args));
-        return 0;
+      case "help": {
+        const text = helpText(args);
+        yield* io.write(text ?? `There is no command "${printable(clipped(args.at(-1) ?? ""))}".\n`);
+        return text === undefined ? 1 : 0;
+      }
       case "history":
         yield* io.write((this.#editor?.history ?? []).map((l, i) => `${String(i + 1).padStart(5)}  ${l}\n`).join(""));
         return 0;
@@ -169,7 +177,8 @@ export class Shell {
     const typed = line.slice(line.lastIndexOf(" ") + 1);
     const folder = typed.slice(0, typed.lastIndexOf("/") + 1);
     try {
-      this.#files = (yield* this.#host.list(folder === "" ? "." : folder)).map((name) => folder + name);
+      const names = yield* this.#host.list(folder === "" ? "." : folder);
+      this.#files = names.filter((name) => printable(name) === name).map((name) => folder + name);
     } catch {
       this.#files = []; // No such folder: nothing to complete.
     }

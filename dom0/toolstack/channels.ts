@@ -4,11 +4,10 @@
 import type { Task } from "../../guests/sdk/index.ts";
 import { XenbusStateInitialising } from "../../shared/abi/io/xenbus.ts";
 import type { DomId } from "../../shared/brand.ts";
-import { type Backends, DeviceError } from "../backends/index.ts";
+import type { Backends } from "../backends/index.ts";
 import type { XsClient } from "../xenstored/index.ts";
 import type { ChannelConfig } from "./config/channel.ts";
-import { addDevice, deviceIds, frontendPath, removeDevice } from "./devices.ts";
-import { ToolstackError } from "./errors.ts";
+import { addDevice, deviceIds, frontendPath, startDevice } from "./devices.ts";
 
 const KIND = "console";
 const INITIALISING = String(XenbusStateInitialising);
@@ -64,13 +63,7 @@ export class Channels {
       ])
         view.write(`${frontendPath(domid, KIND, devid)}/${node}`, value, ["n0", `r${domid}`]);
     });
-    try {
-      yield* this.#backends.ready(KIND, domid, devid);
-    } catch (error) {
-      yield* this.#backends.detach(KIND, domid, devid, true);
-      this.#xs.transaction((view) => removeDevice(view, domid, KIND, devid));
-      throw error instanceof DeviceError ? new ToolstackError(`channel ${name}: ${error.message}`) : error;
-    }
+    yield* startDevice(this.#xs, this.#backends, { domid, kind: KIND, devid }, `channel ${name}`);
   }
 
   list(domid: DomId): ChannelRow[] {

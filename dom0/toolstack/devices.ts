@@ -1,8 +1,11 @@
 // Adding and removing a guest's devices in xenstore, as libxl lays them out: the frontend's folder in the guest's home, the
 // backend's in dom0's, and a record of both below /libxl. What is special to disks is in disks.ts. Used by toolstack.ts.
 
+import type { Task } from "../../guests/sdk/index.ts";
 import type { DomId } from "../../shared/brand.ts";
-import { domainPath, type XsView } from "../xenstored/index.ts";
+import { type Backends, DeviceError } from "../backends/index.ts";
+import { domainPath, type XsClient, type XsView } from "../xenstored/index.ts";
+import { ToolstackError } from "./errors.ts";
 
 /** Nodes of a folder in the order in which they are written. */
 export type NodeList = readonly (readonly [name: string, value: string])[];
@@ -52,6 +55,27 @@ export function addDevice(view: XsView, { domid, kind, devid, back, front }: New
   for (const [name, value] of back) {
     view.write(`${backend}/${name}`, value, dom0s);
     view.write(`${record}/${name}`, value);
+  }
+}
+
+/** Waits for the backend of a device that was just added. Throws ToolstackError; then, and when cancelled, nothing of it is left. */
+export function* startDevice(
+  xs: XsClient,
+  backends: Backends,
+  { domid, kind, devid }: Pick<NewDevice, "domid" | "kind" | "devid">,
+  what: string,
+): Task {
+  let there = false;
+  try {
+    yield* backends.ready(kind, domid, devid);
+    there = true;
+  } catch (error) {
+    throw error instanceof DeviceError ? new ToolstackError(`${what}: ${error.message}`) : error;
+  } finally {
+    if (!there) {
+      yield* backends.detach(kind, domid, devid, true);
+      xs.transaction((view) => removeDevice(view, domid, kind, devid));
+    }
   }
 }
 

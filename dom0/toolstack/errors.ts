@@ -14,6 +14,21 @@ const HOST_TEXTS: Readonly<Record<string, string>> = {
   EISDIR: "Is a directory",
   ENOTDIR: "Not a directory",
   EIO: "Input/output error",
+  EINVAL: "Invalid argument",
+  ENAMETOOLONG: "File name too long",
+  ELOOP: "Too many levels of symbolic links",
+  EMFILE: "Too many open files",
+  ENOSPC: "No space left on device",
+  EROFS: "Read-only file system",
+  EADDRINUSE: "Address already in use",
+  ECONNREFUSED: "Connection refused",
+  ETIMEDOUT: "Connection timed out",
+  EHOSTUNREACH: "No route to host",
+  ENXIO: "No such device or address",
+  ENODEV: "There is no such thing on this machine",
+  ETXTBSY: "Text file busy",
+  EBUSY: "Device or resource busy",
+  EOPNOTSUPP: "Operation not supported",
 };
 
 /** What the host said about a file, as people know it. */

@@ -16,6 +16,7 @@ export function* findFile(files: Files, what: string, path: string, from: string
     try {
       const { kind } = yield* files.stat(candidate);
       if (kind === "directory") throw new ToolstackError(`${what} ${candidate}: Is a directory`);
+      if (kind === "other") throw new ToolstackError(`${what} ${candidate}: ${SPECIAL}`);
       return candidate;
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
@@ -26,9 +27,19 @@ export function* findFile(files: Files, what: string, path: string, from: string
   throw new ToolstackError(`${what} ${path}: No such file or directory`);
 }
 
-/** The whole file. Throws ToolstackError, naming `what`. */
-export function* readWhole(files: Files, what: string, path: string): Task<Uint8Array> {
+/** A device or a pipe: it may have no end, or never begin. */
+const SPECIAL = "Not a regular file";
+
+/** The whole file, of at most `limitBytes`. Throws ToolstackError, naming `what`. */
+export function* readWhole(files: Files, what: string, path: string, limitBytes: number): Task<Uint8Array> {
   try {
+    const { kind, size } = yield* files.stat(path);
+    if (kind === "directory") throw new ToolstackError(`${what} ${path}: Is a directory`);
+    if (kind !== "file") throw new ToolstackError(`${what} ${path}: ${SPECIAL}`);
+    if (size > limitBytes)
+      throw new ToolstackError(
+        `${what} ${path}: larger than ${Math.floor(limitBytes / 2 ** 20)} MiB, the most that can be`,
+      );
     return yield* files.readFile(path);
   } catch (error) {
     if (error instanceof HostError) throw new ToolstackError(`${what} ${path}: ${hostErrorText(error)}`);

@@ -1,7 +1,8 @@
 // A kernel image ready to be placed: its segments by physical address from 0, and the virtual addresses that the start of
-// day is built around. The domain builder (builder/) calls `parseKernelImage` with the content of the file that `kernel=`
-// names, once image/ has unpacked it.
+// day is built around. Made by prepare.ts of the content of the file that `kernel=` names, once image/ has unpacked it, or of
+// the text of a kernel in TypeScript.
 
+import { encodeScriptImage, MAX_SCRIPT_BYTES } from "../../shared/script_image.ts";
 import { type ElfFile, parseElf } from "./elf.ts";
 import { parseXenNotes, type XenNotes } from "./elf_notes.ts";
 import { ImageError } from "./image/error.ts";
@@ -25,6 +26,8 @@ export interface KernelImage {
   readonly hypercallPfn: number | undefined;
   /** Where the kernel wants the physical-to-machine list, when outside its own mapping. */
   readonly p2mBase: bigint | undefined;
+  /** Run by the TypeScript processor, and all of the domain's memory is mapped at the start of day (shared/kernel.ts). */
+  readonly script: boolean;
   /** The ramdisk need not be mapped: start_info then gives its page frame number. */
   readonly unmappedRamdisk: boolean;
 }
@@ -77,7 +80,28 @@ function place(file: ElfFile, notes: XenNotes): KernelImage {
     segments,
     hypercallPfn: hypercallPfn(notes, virtBase, virtStart, virtEnd),
     p2mBase: p2mBase(notes, virtBase),
+    script: false,
     unmappedRamdisk: notes.modStartPfn,
+  };
+}
+
+/** Where the memory of a kernel in TypeScript begins: in the lower half, so that addresses are plain numbers. */
+const SCRIPT_VIRT_BASE = 0x40000000n;
+
+/** The image of a kernel in TypeScript: `text` is its module and all that it imports, as one script. Throws ImageError. */
+export function scriptKernelImage(name: string, text: Uint8Array): KernelImage {
+  const data = encodeScriptImage(name, text);
+  if (text.length > MAX_SCRIPT_BYTES) throw new ImageError(`is ${text.length} bytes of script, more than can be run`);
+  return {
+    virtBase: SCRIPT_VIRT_BASE,
+    virtEntry: SCRIPT_VIRT_BASE,
+    start: 0,
+    end: data.length,
+    segments: [{ address: 0, data, memSize: data.length }],
+    hypercallPfn: undefined,
+    p2mBase: undefined,
+    script: true,
+    unmappedRamdisk: false,
   };
 }
 

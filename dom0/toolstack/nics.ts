@@ -4,10 +4,10 @@
 import type { Kernel, Task } from "../../guests/sdk/index.ts";
 import { XenbusStateInitialising } from "../../shared/abi/io/xenbus.ts";
 import type { DomId } from "../../shared/brand.ts";
-import { type Backends, DeviceError } from "../backends/index.ts";
+import type { Backends } from "../backends/index.ts";
 import type { XsClient } from "../xenstored/index.ts";
 import type { VifConfig } from "./config/vif.ts";
-import { addDevice, backendPath, deviceIds, frontendPath, hasDevice, removeDevice } from "./devices.ts";
+import { addDevice, backendPath, deviceIds, frontendPath, hasDevice, removeDevice, startDevice } from "./devices.ts";
 import { ToolstackError } from "./errors.ts";
 import { makeUuid, parseUuid } from "./uuid.ts";
 
@@ -74,13 +74,7 @@ export class Nics {
       });
       view.write(`${frontendPath(domid, KIND, devid)}/mtu`, String(vif.mtu), ["n0", `r${domid}`]);
     });
-    try {
-      yield* this.#backends.ready(KIND, domid, devid);
-    } catch (error) {
-      yield* this.#backends.detach(KIND, domid, devid, true);
-      this.#xs.transaction((view) => removeDevice(view, domid, KIND, devid));
-      throw error instanceof DeviceError ? new ToolstackError(`vif ${devid}: ${error.message}`) : error;
-    }
+    yield* startDevice(this.#xs, this.#backends, { domid, kind: KIND, devid }, `vif ${devid}`);
   }
 
   /** False when the guest doesn't let go of it; with `force` it isn't asked. */

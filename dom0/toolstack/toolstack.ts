@@ -2,7 +2,7 @@
 // themselves (on_poweroff, on_reboot, on_crash). Called by xl; one for the machine. Everything that changes the set of
 // domains runs one at a time. A creation that fails is undone wholly, in reverse.
 
-import { type Kernel, Mutex, type Task, WaitQueue } from "../../guests/sdk/index.ts";
+import { HostError, type Kernel, Mutex, type Task, WaitQueue } from "../../guests/sdk/index.ts";
 import { SHUTDOWN_suspend } from "../../shared/abi/sched.ts";
 import type { DomId } from "../../shared/brand.ts";
 import type { Backends } from "../backends/index.ts";
@@ -78,14 +78,7 @@ export class Toolstack {
   /** The thread that deals with domains which end. Needs an XsClient of its own, for its watch. */
   *watchDeaths(xs: XsClient): Task {
     xs.watch(RELEASE_DOMAIN, "toolstack");
-    while ((yield* xs.events.receive()) !== undefined) {
-      try {
-        yield* this.#lock.run(() => this.#handleDeaths());
-      } catch (error) {
-        // Other domains' ends must still be dealt with.
-        this.#kernel.log(`toolstack: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
-      }
-    }
+    while ((yield* xs.events.receive()) !== undefined) yield* this.#lock.run(() => this.#handleDeaths());
   }
 
   /** The domain of that name or number, among all that exist; undefined when there is none. */
@@ -239,11 +232,16 @@ export class Toolstack {
 
   *#handleDeaths(): Task {
     for (const managed of [...this.#managed.values()]) {
-      const info = this.xc.domainInfo(managed.domid);
-      if (info === undefined || info.dying) yield* this.#destroy(managed.domid);
-      else if (info.shutdown && !managed.handled) {
-        managed.handled = true;
-        yield* this.#handleShutdown(managed, info.shutdownReason);
+      try {
+        const info = this.xc.domainInfo(managed.domid);
+        if (info === undefined || info.dying) yield* this.#destroy(managed.domid);
+        else if (info.shutdown && !managed.handled) {
+          managed.handled = true;
+          yield* this.#handleShutdown(managed, info.shutdownReason);
+        }
+      } catch (error) {
+        // Other domains' ends must still be dealt with.
+        this.#kernel.log(`toolstack: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
       }
     }
   }
@@ -264,10 +262,11 @@ export class Toolstack {
     if (reason === SHUTDOWN_suspend) return;
     this.#log(config.name, `Action for shutdown reason code ${reason} is ${action}`);
     this.#consoles.endOutput(domid);
-    if (action === "rename-restart") this.rename(domid, preservedName(config.name, this.#kernel.clock.wallclockMs()));
-    else if (action !== "preserve") yield* this.#destroy(domid);
+    if (action !== "rename-restart" && action !== "preserve") yield* this.#destroy(domid);
     if (action !== "restart" && action !== "rename-restart") return;
     try {
+      // The name has minutes: one that ends twice in one is left as it is, and isn't made again, as by the real xl.
+      if (action === "rename-restart") this.rename(domid, preservedName(config.name, this.#kernel.clock.wallclockMs()));
       // A preserved domain keeps its UUID; the new one gets another.
       const again = action === "restart" ? config : { ...config, uuid: undefined };
       managed.successor = yield* this.#create(again);
@@ -282,7 +281,16 @@ export class Toolstack {
   /** To the log of xl for that domain, by a thread of its own: nothing waits for a disk. */
   #log(name: string, line: string): void {
     const file = `xl-${name.replaceAll(/[^A-Za-z0-9\-._]/g, "_")}.log`;
-    this.#kernel.spawn(file, this.#kernel.host.appendLog(file, `${line}\n`));
+    this.#kernel.spawn(file, this.#append(file, `${line}\n`));
+  }
+
+  *#append(file: string, text: string): Task {
+    try {
+      yield* this.#kernel.host.appendLog(file, text);
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      this.#kernel.log(`toolstack: ${describeError(error)}`); // The disk is full, say.
+    }
   }
 
   #checkNameFree(name: string): void {

@@ -9,8 +9,11 @@ import { XENMEM_populate_physmap, XenMemoryReservation } from "../../shared/abi/
 import type { Accessor } from "../../shared/abi/struct.ts";
 import { __HYPERVISOR_memory_op, MMUEXT_PIN_L4_TABLE } from "../../shared/abi/xen.ts";
 import type { DomId, Mfn } from "../../shared/brand.ts";
+import { XEN_DOMCTL_script } from "../../shared/script_image.ts";
 
 const POPULATE_BATCH = 4096;
+/** Runs of 2 MiB, of 64 KiB, single frames. */
+const RUN_ORDERS = [9, 4, 0] as const;
 /** Frames mapped at a time. */
 const MAP_BATCH = 512;
 
@@ -31,21 +34,41 @@ export class XcBuild {
    * Throws OutOfMemory when fewer can be had (what was given stays the domain's, until it is destroyed).
    */
   populate(domid: DomId, first: number, count: number): Mfn[] {
+    const mfns = this.#extents(domid, first, count, 0);
+    if (mfns.length < count) throw new OutOfMemory();
+    return mfns;
+  }
+
+  /** The same in runs of consecutive machine frames, as long as they can be had. */
+  populateRuns(domid: DomId, first: number, count: number): Mfn[] {
+    const mfns: Mfn[] = [];
+    for (const order of RUN_ORDERS) {
+      const extents = Math.floor((count - mfns.length) / 2 ** order);
+      for (const mfn of this.#extents(domid, first + mfns.length, extents, order))
+        for (let i = 0; i < 2 ** order; i++) mfns.push((mfn + i) as Mfn);
+    }
+    if (mfns.length < count) throw new OutOfMemory();
+    return mfns;
+  }
+
+  /** The first machine frames of up to `count` extents of 2^order frames: as many as could be had. */
+  #extents(domid: DomId, first: number, count: number, order: number): Mfn[] {
     const { xen } = this.#kernel;
     const mfns: Mfn[] = [];
     for (let at = 0; at < count; at += POPULATE_BATCH) {
       const n = Math.min(POPULATE_BATCH, count - at);
       xen.arena.use((a) => {
         const list = a.alloc(n * 8);
-        for (let i = 0; i < n; i++) list.view.setUint32(i * 8, first + at + i, true);
+        for (let i = 0; i < n; i++) list.view.setUint32(i * 8, first + (at + i) * 2 ** order, true);
         const r = a.struct(XenMemoryReservation);
         r.at.extent_start_num = list.va;
         r.at.nr_extents_num = n;
+        r.at.extent_order = order;
         r.at.domid = domid;
         const done = xen.call("populate_physmap", __HYPERVISOR_memory_op, XENMEM_populate_physmap, r.va);
-        if (done < n) throw new OutOfMemory();
-        for (let i = 0; i < n; i++) mfns.push(list.view.getUint32(i * 8, true) as Mfn);
+        for (let i = 0; i < done; i++) mfns.push(list.view.getUint32(i * 8, true) as Mfn);
       });
+      if (mfns.length < at + n) break;
     }
     return mfns;
   }
@@ -63,6 +86,11 @@ export class XcBuild {
     this.#kernel.xen.domctl(D.XEN_DOMCTL_hypercall_init, domid, (u) => {
       D.XenDomctlHypercallInit.at(u).gmfn_num = mfn;
     });
+  }
+
+  /** Has the domain run from a script image, at which its vcpu is then to enter. */
+  setScript(domid: DomId): void {
+    this.#kernel.xen.domctl(XEN_DOMCTL_script, domid);
   }
 
   /** Sets a vcpu's registers; `fill` gets a zeroed context. */

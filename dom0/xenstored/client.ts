@@ -3,6 +3,7 @@
 // through a channel that a thread waits on. Text is UTF-8 here, bytes in the store.
 
 import { Channel } from "../../guests/sdk/threads.ts";
+import { toByteString, toText } from "../../shared/xenstore_wire.ts";
 import { XsError } from "./errors.ts";
 import { absolutePath, domainPath } from "./paths.ts";
 import { formatPermission, parsePermission } from "./permissions.ts";
@@ -29,7 +30,13 @@ export class XsView {
 
   /** The value, undefined when there is no such node. Throws EINVAL, EACCES. */
   read(path: string): string | undefined {
-    return this.#orMissing(() => toText(this.#read((draft, at) => draft.readable(this.session, at).value, path)));
+    const bytes = this.readBytes(path);
+    return bytes === undefined ? undefined : toText(bytes);
+  }
+
+  /** The same as it is: one character for each byte. */
+  readBytes(path: string): string | undefined {
+    return this.#orMissing(() => this.#read((draft, at) => draft.readable(this.session, at).value, path));
   }
 
   /** The children's names, undefined when there is no such node. */
@@ -46,8 +53,12 @@ export class XsView {
 
   /** Writes `value`, making what is missing; with `perms` ("n0", "r1", ...) the node gets them too. */
   write(path: string, value: string, perms?: readonly string[]): void {
+    this.writeBytes(path, toByteString(value), perms);
+  }
+
+  /** The same with one character for each byte. */
+  writeBytes(path: string, bytes: string, perms?: readonly string[]): void {
     const at = this.#path(path);
-    const bytes = toByteString(value);
     const parsed = perms?.map(parsePermission);
     this.server.store.change(this.#transaction, (draft) => {
       draft.write(this.session, at, bytes);
@@ -106,9 +117,14 @@ export class XsClient extends XsView {
     this.events = events;
   }
 
+  /** Another client of the same store: its watches are its own. */
+  another(): XsClient {
+    return new XsClient(this.server);
+  }
+
   /** Carries out `body` as one change: all of it or, when it throws, nothing. */
   transaction<T>(body: (view: XsView) => T): T {
-    const transaction = this.server.store.begin();
+    const transaction = this.server.store.begin(true);
     const result = body(new XsView(this.server, this.session, transaction));
     this.server.store.commit(transaction);
     return result;
@@ -141,16 +157,4 @@ export class XsClient extends XsView {
     this.server.forget(this.session);
     this.events.close();
   }
-}
-
-/** UTF-8 bytes of a text, one character for each byte. */
-export function toByteString(text: string): string {
-  let s = "";
-  for (const byte of new TextEncoder().encode(text)) s += String.fromCharCode(byte);
-  return s;
-}
-
-/** The text of a byte string, with a replacement character for what is not UTF-8. */
-export function toText(bytes: string): string {
-  return new TextDecoder().decode(Uint8Array.from(bytes, (c) => c.charCodeAt(0)));
 }

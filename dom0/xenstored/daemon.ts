@@ -3,7 +3,7 @@
 // down or dies (VIRQ_DOM_EXC).
 
 import type { EventPort, Kernel, Mapping, Task } from "../../guests/sdk/index.ts";
-import { WaitQueue, yieldNow } from "../../guests/sdk/index.ts";
+import { GrantError, WaitQueue, yieldNow } from "../../guests/sdk/index.ts";
 import { GNTTAB_RESERVED_XENSTORE } from "../../shared/abi/grant_table.ts";
 import { VIRQ_DOM_EXC } from "../../shared/abi/xen.ts";
 import type { DomId, Port } from "../../shared/brand.ts";
@@ -21,7 +21,10 @@ export class XenStoreDaemon {
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
-    this.server = new XenStored((server, domid, _frame, port) => this.#open(server, domid as DomId, port as Port));
+    this.server = new XenStored(
+      (server, domid, _frame, port) => this.#open(server, domid as DomId, port as Port),
+      (error) => kernel.log(`xenstored: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
+    );
   }
 
   /** The daemon's thread. `stateOf` asks the hypervisor about a domain. */
@@ -40,7 +43,7 @@ export class XenStoreDaemon {
       for (const connection of [...this.#dirty]) {
         // One that was closed meanwhile is no longer there.
         if (!this.#dirty.delete(connection)) continue;
-        if (connection.service()) this.#dirty.add(connection);
+        if (connection.service(() => this.#kernel.systemTimeNs())) this.#dirty.add(connection);
         yield* yieldNow();
       }
     }
@@ -76,7 +79,12 @@ export class XenStoreDaemon {
       close: () => {
         this.#dirty.delete(connection);
         port.close();
-        page.unmap();
+        try {
+          page.unmap();
+        } catch (error) {
+          // Its domain is gone altogether, and its pages with it.
+          if (!(error instanceof GrantError)) throw error;
+        }
       },
     };
   }

@@ -5,7 +5,7 @@
 import { XsError, type XsErrorCode } from "./errors.ts";
 import { XsLimits } from "./limits.ts";
 import { childPath, components, parentPath } from "./paths.ts";
-import { allows, type Identity, inherited, OWNER, type Permissions, READ, WRITE } from "./permissions.ts";
+import { allows, type Identity, inherited, OWNER, type Permissions, READ, WRITE, withoutGrant } from "./permissions.ts";
 import { depthOf, find, type Node, replace, walk } from "./tree.ts";
 
 export type StoreNode = Node<Permissions>;
@@ -41,12 +41,24 @@ export class Draft {
   /** Differences to the counts. */
   readonly counted: NodeCounts = new Map();
   readonly #nextGeneration: () => number;
+  readonly #isDomain: (domid: number) => boolean;
+  readonly #inTransaction: boolean;
+  /** Bytes that a guest's transaction has us keep. */
+  #bytes = 0;
 
-  constructor(root: StoreNode, counts: NodeCounts, nextGeneration: () => number) {
+  constructor(
+    root: StoreNode,
+    counts: NodeCounts,
+    nextGeneration: () => number,
+    isDomain: (domid: number) => boolean,
+    inTransaction: boolean,
+  ) {
     this.base = root;
     this.root = root;
     this.#counts = counts;
     this.#nextGeneration = nextGeneration;
+    this.#isDomain = isDomain;
+    this.#inTransaction = inTransaction;
   }
 
   /** The node, readable by `who`. Throws ENOENT, EACCES. */
@@ -62,6 +74,7 @@ export class Draft {
   /** Sets the value, making what is missing. Throws EACCES, ENOSPC. */
   write(who: Identity, path: string, value: string): void {
     if (!who.privileged && value.length > XsLimits.nodeSize) throw new XsError("ENOSPC", path);
+    this.#keep(who, path, path.length + value.length);
     const node = this.#lookUp(who, path);
     if (node === undefined) this.#create(who, path, value);
     else {
@@ -87,7 +100,9 @@ export class Draft {
     if (path === "/") throw new XsError("EINVAL", "the root can't be removed");
     const node = this.#lookUp(who, path);
     if (node === undefined) {
-      if (this.#lookUp(who, parentPath(path)) === undefined) throw new XsError("ENOENT", path);
+      // Who may not remove anything there isn't told whether there was something.
+      const why = this.#refusal(who, path, WRITE);
+      if (why === "EACCES" || this.#lookUp(who, parentPath(path)) === undefined) throw new XsError(why, path);
       return;
     }
     if (!allows(who, node.perms, WRITE)) throw new XsError("EACCES", path);
@@ -107,12 +122,16 @@ export class Draft {
   }
 
   /** Throws EACCES for others than the owner, EPERM when a guest would give the node away, ENOSPC. */
-  setPermissions(who: Identity, path: string, perms: Permissions): void {
+  setPermissions(who: Identity, path: string, given: Permissions): void {
     const node = this.#get(who, path, WRITE | OWNER);
+    let perms = given;
     if (!who.privileged) {
       if (perms.length > XsLimits.perms) throw new XsError("ENOSPC", path);
       if (perms[0].domid !== node.perms[0].domid) throw new XsError("EPERM", path);
+      // Rights for a number that nobody has would be for whoever gets it. The toolstack gives them before a domain is there.
+      for (const { domid } of given) if (!this.#isDomain(domid)) perms = withoutGrant(perms, domid);
     }
+    this.#keep(who, path, path.length);
     this.#count(node.perms[0].domid, -1);
     this.#count(perms[0].domid, 1);
     this.#put(path, { ...node, perms, generation: this.#nextGeneration() });
@@ -126,12 +145,19 @@ export class Draft {
 
   #get(who: Identity, path: string, rights: number): StoreNode {
     const node = this.#lookUp(who, path);
-    if (node === undefined) {
-      this.refused.set(`${rights} ${path}`, { who, path, rights });
-      throw new XsError(refusal(this.root, who, path, rights), path);
-    }
+    if (node === undefined) throw new XsError(this.#refusal(who, path, rights), path);
     if (!allows(who, node.perms, rights)) throw new XsError("EACCES", path);
     return node;
+  }
+
+  /** Why there is nothing for `who` at a path where there is nothing; remembered. */
+  #refusal(who: Identity, path: string, rights: number): XsErrorCode {
+    if (this.#inTransaction) {
+      const key = `${rights} ${path}`;
+      if (!this.refused.has(key)) this.#keep(who, path, path.length);
+      this.refused.set(key, { who, path, rights });
+    }
+    return refusal(this.root, who, path, rights);
   }
 
   /** Makes `path` and its missing parents, the last with `value`. */
@@ -146,7 +172,7 @@ export class Draft {
     if (!who.privileged && this.nodesOf(who.domid) + missing > XsLimits.nodes) throw new XsError("ENOSPC", path);
     let node: StoreNode = { value, perms, children: new Map(), generation: this.#nextGeneration() };
     for (let i = names.length - 1; i > above.length; i--) {
-      this.#touch(who, `/${names.slice(0, i).join("/")}`);
+      if (this.#inTransaction) this.#touch(who, `/${names.slice(0, i).join("/")}`);
       node = { value: "", perms, children: new Map([[names[i], node]]), generation: this.#nextGeneration() };
     }
     this.#count(perms[0].domid, missing);
@@ -158,11 +184,19 @@ export class Draft {
     return find(this.root, components(path));
   }
 
-  /** Throws ENOSPC for a guest that looks at more than a transaction may remember. */
+  /** Remembers what was looked at. Throws ENOSPC for a guest whose transaction looks at more than it may. */
   #touch(who: Identity, path: string): void {
-    if (this.touched.has(path)) return;
+    if (!this.#inTransaction || this.touched.has(path)) return;
     if (!who.privileged && this.touched.size >= XsLimits.transactionNodes) throw new XsError("ENOSPC", path);
+    this.#keep(who, path, path.length);
     this.touched.set(path, find(this.base, components(path))?.generation ?? ABSENT);
+  }
+
+  /** Counts what stays until the transaction's end. Throws ENOSPC. */
+  #keep(who: Identity, path: string, bytes: number): void {
+    if (who.privileged || !this.#inTransaction) return;
+    if (this.#bytes + bytes > XsLimits.transactionBytes) throw new XsError("ENOSPC", path);
+    this.#bytes += bytes;
   }
 
   #put(path: string, node: StoreNode): void {
@@ -193,6 +227,20 @@ function nearest(root: StoreNode, path: string): string[] {
 function refusal(root: StoreNode, who: Identity, path: string, rights: number): XsErrorCode {
   const above = find(root, nearest(root, path))!;
   return allows(who, above.perms, rights & (READ | WRITE)) ? "ENOENT" : "EACCES";
+}
+
+/** The tree without any right that its nodes' owners gave to `domid`. */
+export function withoutGrants(node: StoreNode, domid: number): StoreNode {
+  let children: Map<string, StoreNode> | undefined;
+  for (const [name, child] of node.children) {
+    const changed = withoutGrants(child, domid);
+    if (changed === child) continue;
+    children ??= new Map(node.children);
+    children.set(name, changed);
+  }
+  const perms = withoutGrant(node.perms, domid);
+  if (children === undefined && perms === node.perms) return node;
+  return { ...node, perms, children: children ?? node.children };
 }
 
 /** Paths of the topmost nodes below `path` that belong to `domid`. */

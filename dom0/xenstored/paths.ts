@@ -1,7 +1,7 @@
 // Xenstore paths (docs/misc/xenstore.txt): which are valid, relative ones, parents and children. Everything in xenstored
 // that takes a path from a client passes it through here first. Strings are byte strings: one character, one byte.
 
-import { XENSTORE_ABS_PATH_MAX, XENSTORE_REL_PATH_MAX } from "../../shared/abi/io/xs_wire.ts";
+import { XENSTORE_REL_PATH_MAX } from "../../shared/abi/io/xs_wire.ts";
 import { XsError } from "./errors.ts";
 
 /** The path that relative ones of a domain start from. */
@@ -10,7 +10,8 @@ export const domainPath = (domid: number): string => `/local/domain/${domid}`;
 /** An absolute path of the store's tree. Throws EINVAL. `domid` is the caller. */
 export function absolutePath(path: string, domid: number): string {
   if (path.startsWith("/")) {
-    if (path.length > XENSTORE_ABS_PATH_MAX || !wellFormed(path)) throw new XsError("EINVAL", path.slice(0, 80));
+    const home = /^\/local\/domain\/\d{1,5}\//.exec(path)?.[0].length ?? 0;
+    if (path.length > home + XENSTORE_REL_PATH_MAX || !wellFormed(path)) throw new XsError("EINVAL", path.slice(0, 80));
     return path;
   }
   if (path === "" || isSpecial(path) || path.length > XENSTORE_REL_PATH_MAX || !wellFormed(`/${path}`))
@@ -25,6 +26,12 @@ function wellFormed(path: string): boolean {
 
 /** True for the names of events that are not paths: `@introduceDomain` and the like. */
 export const isSpecial = (path: string): boolean => path.startsWith("@");
+
+/** The name of an event, as far as it can be one: some exist elsewhere only, and never come. Throws EINVAL. */
+export function specialName(name: string): string {
+  if (name.length > XENSTORE_REL_PATH_MAX) throw new XsError("EINVAL", name.slice(0, 80));
+  return name;
+}
 
 /** Names of the special events that xenstored makes. */
 export const INTRODUCE_DOMAIN = "@introduceDomain";

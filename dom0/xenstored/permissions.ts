@@ -44,6 +44,13 @@ export function rightsOf(who: Identity, perms: Permissions): number {
 export const allows = (who: Identity, perms: Permissions, needed: number): boolean =>
   (rightsOf(who, perms) & needed) === needed;
 
+/** The same without what was given to `domid`. */
+export function withoutGrant(perms: Permissions, domid: number): Permissions {
+  return perms.some((p, i) => i > 0 && p.domid === domid)
+    ? perms.filter((p, i) => i === 0 || p.domid !== domid)
+    : perms;
+}
+
 /** What a node made by `who` below a node of permissions `parent` gets: the parent's, but a guest owns what it makes. */
 export function inherited(who: Identity, parent: Permissions): Permissions {
   if (who.privileged) return parent;

@@ -182,7 +182,7 @@ function resetWatches(server: XenStored, session: Session): string {
 
 function transactionStart(server: XenStored, session: Session, tx: number): string {
   if (tx !== 0) throw new XsError("EBUSY");
-  return `${session.open(server.store.begin())}\0`;
+  return `${session.open(server.store.begin(session.privileged))}\0`;
 }
 
 function transactionEnd(server: XenStored, session: Session, tx: number, payload: string): string {

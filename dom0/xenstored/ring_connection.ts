@@ -20,12 +20,12 @@ import {
   XS_WATCH_EVENT,
 } from "../../shared/abi/io/xs_wire.ts";
 import { ByteRing, RING_BAD, XENSTORE_REQ, XENSTORE_RSP } from "../../shared/ring.ts";
+import { encodeMessage, type Message, MessageReader } from "../../shared/xenstore_wire.ts";
 import { XsError } from "./errors.ts";
 import { XsLimits } from "./limits.ts";
 import { handle } from "./requests.ts";
 import type { XenStored } from "./server.ts";
 import { Session } from "./session.ts";
-import { encodeMessage, type Message, MessageReader } from "./wire.ts";
 
 const WORD = Object.fromEntries(
   Object.entries(XenstoreDomainInterface.offsets).map(([name, offset]) => [name, offset / 4]),
@@ -73,12 +73,16 @@ export class RingConnection {
     Atomics.store(this.#words, WORD.server_features, features);
   }
 
-  /** Takes requests and gives replies as far as the ring has either. True when more could be done at once. */
-  service(): boolean {
+  /**
+   * Takes requests and gives replies as far as the ring has either. True when more could be done at once. `now` is system time in
+   * nanoseconds.
+   */
+  service(now: () => number = () => 0): boolean {
+    const until = now() + XsLimits.turnNs;
     if (this.#load("connection") === XENSTORE_RECONNECT) this.#reconnect();
     if (this.#shut) return false;
     let moved = this.#flush();
-    for (let turn = 0; turn < XsLimits.requestsPerTurn; turn++) {
+    for (let turn = 0; turn < XsLimits.requestsPerTurn && now() <= until; turn++) {
       if (this.#shut || this.#outBytes > XsLimits.pendingBytes) break;
       const message = this.#receive();
       moved ||= this.#consumed;
@@ -126,8 +130,10 @@ export class RingConnection {
       const reply = handle(this.#server, this.session, type, transaction, payload);
       this.#queue(encodeMessage(type, requestId, transaction, reply), undefined);
     } catch (error) {
-      if (!(error instanceof XsError)) throw error;
-      this.#queue(encodeMessage(XS_ERROR, requestId, transaction, `${error.code}\0`), undefined);
+      // A fault of ours must cost no other guest its xenstore.
+      if (!(error instanceof XsError)) this.#server.report(error);
+      const code = error instanceof XsError ? error.code : "EIO";
+      this.#queue(encodeMessage(XS_ERROR, requestId, transaction, `${code}\0`), undefined);
     } finally {
       this.#held = undefined;
     }
@@ -140,9 +146,10 @@ export class RingConnection {
       this.#held.push([path, token]);
       return;
     }
+    if (this.#shut || this.#waitingEvents.size >= XsLimits.pendingEvents) return;
     const payload = `${path}\0${token}\0`;
-    if (this.#shut || payload.length > XENSTORE_PAYLOAD_MAX || this.#waitingEvents.has(payload)) return;
-    if (this.#waitingEvents.size >= XsLimits.pendingEvents) return;
+    if (payload.length > XENSTORE_PAYLOAD_MAX || this.#waitingEvents.has(payload)) return;
+    if (this.#outBytes + payload.length > XsLimits.pendingBytes + XsLimits.pendingEventBytes) return;
     this.#waitingEvents.add(payload);
     this.#queue(encodeMessage(XS_WATCH_EVENT, 0, 0, payload), payload);
     this.#wake();

@@ -4,7 +4,7 @@
 
 import { XsError } from "./errors.ts";
 import { INTRODUCE_DOMAIN, isSpecial, RELEASE_DOMAIN } from "./paths.ts";
-import type { Permissions } from "./permissions.ts";
+import { type Permissions, withoutGrant } from "./permissions.ts";
 import { Session } from "./session.ts";
 import { Store } from "./store.ts";
 import { Watches } from "./watches.ts";
@@ -37,15 +37,26 @@ export class XenStored {
   readonly store: Store;
   readonly watches: Watches;
   readonly #open: OpenConnection;
+  /** Told of what a request failed with that no request should fail with. */
+  readonly report: (error: unknown) => void;
   readonly #domains = new Map<number, Introduced>();
   readonly #special = new Map<string, Permissions>();
   /** dom0's own rights, for what xenstored does by itself. */
   readonly #self = new Session(0, true, () => {});
 
-  constructor(open: OpenConnection) {
+  constructor(
+    open: OpenConnection,
+    report: (error: unknown) => void = (error) => {
+      throw error;
+    },
+  ) {
     this.#open = open;
+    this.report = report;
     this.watches = new Watches((name) => this.specialPerms(name));
-    this.store = new Store((changes, before, after) => this.watches.fire(changes, before, after));
+    this.store = new Store(
+      (changes, before, after) => this.watches.fire(changes, before, after),
+      (domid) => domid === 0 || this.#domains.has(domid),
+    );
   }
 
   /** Registers a watch. The special names that no event exists for are accepted, as the protocol has it. */
@@ -131,7 +142,8 @@ export class XenStored {
     domain.connection.close();
     for (const { connection } of this.#domains.values())
       if (connection.session.target === domid) connection.session.target = undefined;
-    this.store.removeOwned(domid, this.#self);
+    this.store.removeDomain(domid, this.#self);
+    for (const [name, perms] of this.#special) this.#special.set(name, withoutGrant(perms, domid));
     return true;
   }
 }

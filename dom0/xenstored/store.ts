@@ -3,7 +3,7 @@
 // meanwhile (EAGAIN). When only other things were changed, its operations are carried out again on the new root. Called
 // by requests.ts for guests and by client.ts for dom0's own threads.
 
-import { type Change, conflicts, Draft, type NodeCounts, ownedBy, type StoreNode } from "./draft.ts";
+import { type Change, conflicts, Draft, type NodeCounts, ownedBy, type StoreNode, withoutGrants } from "./draft.ts";
 import { XsError } from "./errors.ts";
 import { XsLimits } from "./limits.ts";
 import type { Identity, Permissions } from "./permissions.ts";
@@ -15,6 +15,8 @@ export type Operation = (draft: Draft) => void;
 export interface Transaction {
   readonly draft: Draft;
   readonly operations: Operation[];
+  /** How many operations it may have: dom0's own have no bound. */
+  readonly limit: number;
 }
 
 /** Told of each change that has come into force: the roots before and after it, for what a watcher could or can read. */
@@ -27,9 +29,12 @@ export class Store {
   readonly #counts: NodeCounts = new Map([[0, 1]]);
   #generation = 0;
   readonly #onChange: ChangeListener;
+  readonly #isDomain: (domid: number) => boolean;
 
-  constructor(onChange: ChangeListener) {
+  /** `isDomain` tells whether a domain is there that may be given rights. */
+  constructor(onChange: ChangeListener, isDomain: (domid: number) => boolean) {
     this.#onChange = onChange;
+    this.#isDomain = isDomain;
   }
 
   get root(): StoreNode {
@@ -49,7 +54,7 @@ export class Store {
   /** Changes the transaction's copy, or the store at once. What throws changes nothing. */
   change(transaction: Transaction | undefined, operation: Operation): void {
     if (transaction) {
-      if (transaction.operations.length >= XsLimits.transactionOps) throw new XsError("ENOSPC", "transaction too long");
+      if (transaction.operations.length >= transaction.limit) throw new XsError("ENOSPC", "transaction too long");
       operation(transaction.draft);
       transaction.operations.push(operation);
       return;
@@ -59,8 +64,8 @@ export class Store {
     this.#accept(draft);
   }
 
-  begin(): Transaction {
-    return { draft: this.#draft(), operations: [] };
+  begin(privileged: boolean): Transaction {
+    return { draft: this.#draft(true), operations: [], limit: privileged ? Infinity : XsLimits.transactionOps };
   }
 
   /** Makes the transaction's changes the store's. Throws EAGAIN when they conflict with what happened since. */
@@ -72,9 +77,13 @@ export class Store {
     this.#accept(draft);
   }
 
-  /** Removes what a domain that is gone has left: the nodes that it owns, with all below them. */
-  removeOwned(domid: number, as: Identity): void {
+  /**
+   * Removes what a domain that is gone has left: the nodes that it owns, with all below them, and the rights that others gave
+   * it, which would be those of the next domain of its number (XSA-322). Nobody is told of the latter.
+   */
+  removeDomain(domid: number, as: Identity): void {
     for (const path of ownedBy(this.#root, "/", domid)) this.change(undefined, (draft) => draft.remove(as, path));
+    this.#root = withoutGrants(this.#root, domid);
   }
 
   /** Checks counts against the tree; returns what is wrong. For tests and XS_CONTROL check. */
@@ -87,8 +96,8 @@ export class Store {
       .map((d) => `domain ${d} owns ${counts.get(d) ?? 0} nodes, counted ${this.nodesOf(d)}`);
   }
 
-  #draft(): Draft {
-    return new Draft(this.#root, this.#counts, () => ++this.#generation);
+  #draft(inTransaction = false): Draft {
+    return new Draft(this.#root, this.#counts, () => ++this.#generation, this.#isDomain, inTransaction);
   }
 
   #accept(draft: Draft): void {

@@ -1,11 +1,12 @@
 // Watches: who wants to hear of which paths, and the events that they get. A change at a path is told to each watch on the
-// path itself or above it, if the watcher can read the node or could before; a removal also to watches on what went with
-// it. The special events @introduceDomain and @releaseDomain go to privileged watchers and to those that dom0 allowed.
+// path itself or above it, if the watcher can read the node or the one above it, or could before; a removal also to watches
+// on what went with it. The special events @introduceDomain and @releaseDomain go to privileged watchers and to those that
+// dom0 allowed.
 
 import type { Change, StoreNode } from "./draft.ts";
 import { XsError } from "./errors.ts";
 import { XsLimits } from "./limits.ts";
-import { absolutePath, components, isSpecial, isWithin } from "./paths.ts";
+import { absolutePath, components, isSpecial, isWithin, specialName } from "./paths.ts";
 import { allows, type Identity, type Permissions, READ } from "./permissions.ts";
 import { permissionsAt } from "./store.ts";
 
@@ -37,7 +38,7 @@ export class Watches {
 
   /** Registers, and tells the watcher once at once. Throws EINVAL, EEXIST, E2BIG. */
   add(watcher: Watcher, path: string, token: string): void {
-    const absolute = isSpecial(path) ? path : absolutePath(path, watcher.domid);
+    const absolute = isSpecial(path) ? specialName(path) : absolutePath(path, watcher.domid);
     const list = this.#byPath.get(absolute) ?? [];
     if (list.some((w) => w.watcher === watcher && w.token === token)) throw new XsError("EEXIST", path);
     const count = this.#counts.get(watcher) ?? 0;
@@ -76,10 +77,20 @@ export class Watches {
   /** Tells the watchers of changes that came into force. */
   fire(changes: readonly Change[], before: StoreNode, after: StoreNode): void {
     for (const change of changes) {
+      // Most changes nobody hears of, and a guest can make a thousand of them, deep in the tree, by one request.
+      const watches = this.#matching(change);
+      if (watches.length === 0) continue;
       const names = components(change.path);
-      const perms = [permissionsAt(before, names), permissionsAt(after, names)];
+      const above = names.slice(0, -1); // Who may read that knows by its list of children anyhow.
+      const perms = [before, after].flatMap((root) => [permissionsAt(root, names), permissionsAt(root, above)]);
       const mayRead = (who: Identity): boolean => perms.some((p) => p !== undefined && allows(who, p, READ));
-      for (const watch of this.#matching(change)) if (mayRead(watch.watcher)) this.#tell(watch, change.path);
+      const told = new Map<Watcher, boolean>();
+      for (const watch of watches) {
+        const { watcher } = watch;
+        const readable = told.get(watcher) ?? mayRead(watcher);
+        told.set(watcher, readable);
+        if (readable) this.#tell(watch, change.path);
+      }
     }
   }
 
@@ -91,6 +102,7 @@ export class Watches {
   }
 
   #matching(change: Change): Watch[] {
+    if (this.#byPath.size === 0) return [];
     if (change.exact) return [...(this.#byPath.get(change.path) ?? [])];
     const found: Watch[] = [...(this.#byPath.get("/") ?? [])];
     if (change.path === "/") return found;

@@ -2,6 +2,7 @@
 
 import { XEN_SCHEDULER_BVT, XEN_SCHEDULER_CREDIT2 } from "../../shared/abi/domctl.ts";
 import * as S from "../../shared/abi/sysctl.ts";
+import { printableLines } from "../printable.ts";
 import { bvtAllowanceNs, getBvt, setBvt, setBvtAllowanceNs, WEIGHT_SCALE } from "../toolstack/xc_bvt.ts";
 import { debugKeys, physInfo, readLog, schedulerId, versionInfo } from "../toolstack/xc_machine.ts";
 import { type Command, CommandError } from "./context.ts";
@@ -90,7 +91,7 @@ export const dmesg: Command = {
   *run({ io, kernel }, args) {
     const { words, has } = parseArguments("xl dmesg", args, { clear: { letter: "c", long: "clear" } });
     expectWords("xl dmesg", dmesg.usage, words, 0);
-    yield* io.write(readLog(kernel, has("clear")));
+    yield* io.write(printableLines(readLog(kernel, has("clear"))));
     return 0;
   },
 };

@@ -3,6 +3,9 @@
 
 import { CommandError } from "./context.ts";
 
+/** Thrown for -h and --help, which every command has. */
+export class HelpWanted extends Error {}
+
 /** An option: its letter (if it has one), its long name (if it has one), and whether a value follows. */
 export interface OptionSpec {
   readonly letter?: string;
@@ -38,6 +41,7 @@ export function parseArguments<N extends string>(
       words.push(arg);
       continue;
     }
+    if (arg === "--help") throw new HelpWanted();
     if (arg.startsWith("--")) {
       const [long, given] = splitOnce(arg.slice(2));
       const [name, spec] = found(
@@ -50,6 +54,7 @@ export function parseArguments<N extends string>(
       continue;
     }
     for (let at = 1; at < arg.length; at++) {
+      if (arg[at] === "h") throw new HelpWanted();
       const [name, spec] = found(
         command,
         `-${arg[at]}`,

@@ -1,6 +1,8 @@
 // The tables that xl prints, in the form of the real one, to the blank: reference/xl has samples of each. Pure functions
 // from facts to text; the commands gather the facts.
 
+import { printableJson } from "../printable.ts";
+
 export interface ListRow {
   readonly name: string;
   readonly domid: number;
@@ -150,7 +152,7 @@ export function yajl(value: unknown, indent = ""): string {
     if (entries.length === 0) return `{\n\n${indent}}`;
     return `{\n${entries.map(([k, v]) => `${inner}${JSON.stringify(k)}: ${yajl(v, inner)}`).join(",\n")}\n${indent}}`;
   }
-  return JSON.stringify(value);
+  return printableJson(value);
 }
 
 const left = (text: string, width: number): string => text.padEnd(width);

@@ -1,13 +1,22 @@
-// The xenstore commands: xenstore-ls, -read, -write, -list, -rm, -exists, in the form of Xen's own. They act as dom0.
+// The xenstore commands: xenstore-ls, -read, -write, -list, -rm, -exists, -chmod, -watch, in the form of Xen's own. They act as
+// dom0. Left out: -s, as there is no socket to choose.
 
-import type { XsClient } from "../xenstored/index.ts";
-import { XsError } from "../xenstored/index.ts";
+import { printable } from "../printable.ts";
+import type { XsClient, XsView } from "../xenstored/index.ts";
+import { toByteString, XsError } from "../xenstored/index.ts";
 import { type Command, CommandError } from "./context.ts";
 import { expectWords, parseArguments } from "./options.ts";
 
 /** How much of a line -ls leaves for what follows a cut value. */
 const TAG_LENGTH = 10;
 const PERMISSIONS_COLUMN = 60;
+
+const TEXTS: Readonly<Record<string, string>> = {
+  EINVAL: "Invalid path",
+  ENOENT: "No such file or directory",
+  EEXIST: "File exists",
+  E2BIG: "Argument list too long",
+};
 
 /** Runs `body`, a failure of the store's turned into the line that the tools print. */
 function onPath<T>(what: string, path: string, body: () => T | undefined): T {
@@ -16,7 +25,7 @@ function onPath<T>(what: string, path: string, body: () => T | undefined): T {
     result = body();
   } catch (error) {
     if (!(error instanceof XsError)) throw error;
-    throw new CommandError(`${what} ${path}: ${error.code === "EINVAL" ? "Invalid path" : error.code}`);
+    throw new CommandError(`${what} ${path}: ${TEXTS[error.code] ?? error.code}`);
   }
   if (result === undefined) throw new CommandError(`${what} ${path}: No such file or directory`);
   return result;
@@ -48,7 +57,7 @@ function tree(xs: XsClient, path: string, depth: number, form: LsForm): string {
   let text = "";
   for (const name of xs.directory(path) ?? []) {
     const child = path.endsWith("/") ? path + name : `${path}/${name}`;
-    const value = sanitise(xs.read(child) ?? "");
+    const value = sanitise(xs.readBytes(child) ?? "");
     const room = form.width - TAG_LENGTH;
     let line = form.full ? child : " ".repeat(depth) + name.slice(0, Math.max(0, room - depth));
     if (form.width < line.length + value.length + TAG_LENGTH)
@@ -71,43 +80,58 @@ function dots(length: number, form: LsForm): string {
   return text;
 }
 
-/** Bytes that are not plain printable text, as escapes. */
-function sanitise(value: string): string {
-  const names: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", '"': '\\"' };
-  return value.replace(
-    /[\\"\u0000-\u001f\u007f]/g,
-    (c) => names[c] ?? `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`,
-  );
+const ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\" };
+
+/** Bytes that are not plain ASCII text, and the backslash, as the escapes of the real tools. */
+function sanitise(bytes: string): string {
+  return bytes.replace(/[^ -~]|\\/g, (c) => {
+    const code = c.charCodeAt(0);
+    return (
+      ESCAPES[c] ?? (code < 8 ? `\\${code.toString(8).padStart(3, "0")}` : `\\x${code.toString(16).padStart(2, "0")}`)
+    );
+  });
+}
+
+/** The bytes that a text with such escapes stands for. */
+function unsanitise(text: string): string {
+  const names: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t" };
+  return toByteString(text).replace(/\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3})|(.?))/gs, (_, hex, octal, other: string) => {
+    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+    if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8) & 255);
+    return names[other] ?? other;
+  });
 }
 
 export const xenstoreRead: Command = {
   name: "xenstore-read",
-  usage: "[-p] path...",
+  usage: "[-p] [-R] path...",
   summary: "Print values",
-  options: ["-p                      Print the paths too"],
+  options: [
+    "-p                      Print the paths too",
+    "-R                      Print the bytes as they are, without escapes and line ends",
+  ],
   *run({ io, xs }, args) {
-    const { words, has } = parseArguments("xenstore-read", args, { prefix: { letter: "p" } });
+    const { words, has } = parseArguments("xenstore-read", args, { prefix: { letter: "p" }, raw: { letter: "R" } });
     for (const path of expectWords("xenstore-read", xenstoreRead.usage, words, 1, Infinity)) {
-      const value = onPath("xenstore-read: couldn't read path", path, () => xs.read(path));
-      yield* io.write(`${has("prefix") ? `${path}: ` : ""}${sanitiseControls(value)}\n`);
+      const value = onPath("xenstore-read: couldn't read path", path, () => xs.readBytes(path));
+      if (has("prefix")) yield* io.write(`${path}: `);
+      if (has("raw")) yield* io.write(Uint8Array.from(value, (c) => c.charCodeAt(0)));
+      else yield* io.write(`${sanitise(value)}\n`);
     }
     return 0;
   },
 };
 
-/** Control characters of a guest's value must not reach the terminal. */
-const sanitiseControls = (value: string): string =>
-  value.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
-
 export const xenstoreList: Command = {
   name: "xenstore-list",
-  usage: "path...",
+  usage: "[-p] path...",
   summary: "Print the names below a path",
+  options: ["-p                      Print the paths too"],
   *run({ io, xs }, args) {
-    const { words } = parseArguments("xenstore-list", args, {});
+    const { words, has } = parseArguments("xenstore-list", args, { prefix: { letter: "p" } });
     for (const path of expectWords("xenstore-list", xenstoreList.usage, words, 1, Infinity)) {
       const names = onPath("xenstore-list: could not list path", path, () => xs.directory(path));
-      yield* io.write(names.map((name) => `${name}\n`).join(""));
+      yield* io.write(names.map((name) => `${has("prefix") ? `${path}/` : ""}${name}\n`).join(""));
     }
     return 0;
   },
@@ -115,16 +139,18 @@ export const xenstoreList: Command = {
 
 export const xenstoreWrite: Command = {
   name: "xenstore-write",
-  usage: "path value...",
+  usage: "[-R] path value...",
   summary: "Set values",
+  options: ["-R                      Take the values as they are, without escapes"],
   *run({ xs }, args) {
-    const { words } = parseArguments("xenstore-write", args, {});
+    const { words, has } = parseArguments("xenstore-write", args, { raw: { letter: "R" } });
     if (words.length === 0 || words.length % 2 !== 0)
       throw new CommandError(`Usage: xenstore-write ${xenstoreWrite.usage}`);
     xs.transaction((view) => {
       for (let i = 0; i < words.length; i += 2)
         onPath("xenstore-write: could not write path", words[i], () => {
-          view.write(words[i], words[i + 1]);
+          const value = words[i + 1];
+          view.writeBytes(words[i], has("raw") ? toByteString(value) : unsanitise(value));
           return true;
         });
     });
@@ -135,18 +161,90 @@ export const xenstoreWrite: Command = {
 
 export const xenstoreRm: Command = {
   name: "xenstore-rm",
-  usage: "path...",
+  usage: "[-t] path...",
   summary: "Remove nodes with all below them",
+  options: ["-t                      Remove those above too, as far as they are empty then"],
   *run({ xs }, args) {
-    const { words } = parseArguments("xenstore-rm", args, {});
+    const { words, has } = parseArguments("xenstore-rm", args, { tidy: { letter: "t" } });
     for (const path of expectWords("xenstore-rm", xenstoreRm.usage, words, 1, Infinity)) {
       onPath("xenstore-rm: could not remove path", path, () => xs.read(path));
       onPath("xenstore-rm: could not remove path", path, () => {
         xs.remove(path);
+        if (has("tidy")) tidyAbove(xs, path);
         return true;
       });
     }
     yield* [];
+    return 0;
+  },
+};
+
+/** Removes what is above `path` while it has neither value nor children. */
+function tidyAbove(xs: XsClient, path: string): void {
+  const above = path.slice(0, Math.max(0, path.lastIndexOf("/")));
+  if (above === "" || xs.readBytes(above) !== "" || xs.directory(above)?.length !== 0) return;
+  xs.remove(above);
+  tidyAbove(xs, above);
+}
+
+export const xenstoreChmod: Command = {
+  name: "xenstore-chmod",
+  usage: "[-u] [-r] path mode...",
+  summary: "Set permissions",
+  options: [
+    "-u                      Also those of all above the path",
+    "-r                      Also those of all below it",
+    "mode                    n, r, w or b (none, read, write, both) and a domain's number; the first is the owner's",
+  ],
+  *run({ xs }, args) {
+    const { words, has } = parseArguments("xenstore-chmod", args, { upto: { letter: "u" }, recurse: { letter: "r" } });
+    const [path, ...modes] = expectWords("xenstore-chmod", xenstoreChmod.usage, words, 2, Infinity);
+    const wrong = modes.find((mode) => !/^[nrwb]\d{1,5}$/.test(mode));
+    if (wrong !== undefined) throw new CommandError(`Invalid permission specification: '${wrong}'`);
+    const set = (view: XsView, at: string, below: boolean): void => {
+      onPath("xenstore-chmod: Error occurred setting permissions on", at, () => {
+        view.setPermissions(at, modes);
+        return true;
+      });
+      if (below) for (const name of view.directory(at) ?? []) set(view, `${at}/${name}`, true);
+    };
+    xs.transaction((view) => {
+      set(view, path, has("recurse"));
+      if (!has("upto")) return;
+      for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1))
+        set(view, path.slice(0, end), false);
+    });
+    yield* [];
+    return 0;
+  },
+};
+
+export const xenstoreWatch: Command = {
+  name: "xenstore-watch",
+  usage: "[-n NR] path...",
+  summary: "Print the paths of changes as they happen (Ctrl-C ends)",
+  options: ["-n NR                   End after so many"],
+  *run({ io, xs }, args) {
+    const { words, lastOf } = parseArguments("xenstore-watch", args, { count: { letter: "n", value: true } });
+    const paths = expectWords("xenstore-watch", xenstoreWatch.usage, words, 1, Infinity);
+    const count = lastOf("count") ?? "Infinity";
+    if (!/^(\d{1,9}|Infinity)$/.test(count))
+      throw new CommandError(`xenstore-watch: "${count}" is no number of events`);
+    const client = xs.another();
+    try {
+      for (const path of paths)
+        onPath("xenstore-watch: Unable to add watch on", path, () => {
+          client.watch(path, "token");
+          return true;
+        });
+      for (let n = 0; n < Number(count); n++) {
+        const event = yield* client.events.receive();
+        if (event === undefined) break;
+        yield* io.write(`${printable(event.path)}\n`);
+      }
+    } finally {
+      client.close();
+    }
     return 0;
   },
 };

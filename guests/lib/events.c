@@ -71,10 +71,12 @@ void events_enable(void) {
 
 void event_block(void) { HYPERVISOR_sched_op(SCHEDOP_block, 0); }
 
-void event_poll(uint32_t port) {
-  struct sched_poll arg = {.ports = (uint64_t)&port, .nr_ports = 1, .timeout = 0};
+void event_poll(uint32_t port) { event_poll_any(&port, 1, 0); }
+
+void event_poll_any(const uint32_t *ports, uint32_t n, uint64_t until) {
+  struct sched_poll arg = {.ports = (uint64_t)ports, .nr_ports = n, .timeout = until};
   HYPERVISOR_sched_op(SCHEDOP_poll, &arg);
-  clear_bit(&shared_info.evtchn_pending[port / 64], port % 64);
+  for (uint32_t i = 0; i < n; i++) clear_bit(&shared_info.evtchn_pending[ports[i] / 64], ports[i] % 64);
 }
 
 void events_upcall(void) {

@@ -32,8 +32,10 @@ void *memset(void *to, int value, size_t n);
 void *memcpy(void *to, const void *from, size_t n);
 size_t strlen(const char *s);
 int strcmp(const char *a, const char *b);
+uint64_t number_of(const char *text); /* decimal, as far as it goes */
 /* %d %u %x %c %s %p %%, with l, and a width with or without leading 0. Returns the length without the final NUL. */
 int vsnprintf(char *to, size_t size, const char *format, va_list args);
+int snprintf(char *to, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* console.c */
 void console_write(const char *text, size_t n);
@@ -54,6 +56,8 @@ void events_enable(void); /* takes pending events at once */
 void event_block(void);   /* with events disabled: sleeps until one comes; they are enabled afterwards */
 /* Sleeps until `port`, which stays masked, is pending, and clears it. */
 void event_poll(uint32_t port);
+/* The same for any of several, all of which are cleared; `until` is a system time at which it returns anyhow, or 0. */
+void event_poll_any(const uint32_t *ports, uint32_t n, uint64_t until);
 void events_upcall(void);
 
 /* time.c: the system time in nanoseconds, by the pvclock protocol. */
@@ -85,5 +89,20 @@ long set_page(const volatile void *address, uint64_t entry);
 
 /* xenstore.c: reads a node; its length, or a negative number. The value is cut to size - 1 bytes and ends with NUL. */
 int xenstore_read(const char *path, char *value, size_t size);
+/* The names of a node's children, each with a NUL; the length of them all, or a negative number. */
+int xenstore_directory(const char *path, char *names, size_t size);
+/* 0, or a negative number. */
+int xenstore_write(const char *path, const char *value);
+/* Asks to be told when the node, or one below it, changes; that is told once at the beginning, too. */
+int xenstore_watch(const char *path);
+/* Whether something that is watched has changed since the last call. Its event channel is start_info's, and stays masked. */
+int xenstore_changed(void);
+/* Sleeps until something that is watched changes. */
+void xenstore_wait(void);
+
+/* arguments.c: the value of NAME in a line of NAME=VALUE, separated by spaces and ended by ; or NUL; 0 if it isn't there. */
+int argument(const char *line, const char *name, char *value, size_t size);
+/* The same as a number, which K or M may follow. */
+uint64_t argument_number(const char *line, const char *name, uint64_t otherwise);
 
 #endif

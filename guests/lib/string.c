@@ -24,6 +24,12 @@ int strcmp(const char *a, const char *b) {
   return (unsigned char)*a - (unsigned char)*b;
 }
 
+uint64_t number_of(const char *text) {
+  uint64_t n = 0;
+  for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
+  return n;
+}
+
 struct out {
   char *to;
   size_t size, n;
@@ -74,4 +80,12 @@ int vsnprintf(char *to, size_t size, const char *format, va_list args) {
   }
   if (size > 0) to[o.n < size ? o.n : size - 1] = 0;
   return (int)o.n;
+}
+
+int snprintf(char *to, size_t size, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  int n = vsnprintf(to, size, format, args);
+  va_end(args);
+  return n;
 }

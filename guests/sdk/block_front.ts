@@ -1,6 +1,7 @@
 // A block frontend for TypeScript kernels (public/io/blkif.h): one disk, any number of requests at once, each a call that
-// suspends its thread. Data lies in buffers whose pages are granted to the backend for as long as the buffer lives. Requests of
-// more than 11 pages are indirect where the backend takes them. Left out: several queues, persistent grants as a protocol.
+// suspends its thread. Data lies in buffers that were granted to the backend when they were made, so that nothing is copied, and
+// a backend that keeps grants mapped (feature-persistent) need not map them again. Requests of more than 11 pages are
+// indirect where the backend takes them. Left out: several queues.
 
 import {
   BLKIF_MAX_SEGMENTS_PER_REQUEST,
@@ -24,15 +25,17 @@ import {
   XenbusStateInitialised,
   XenbusStateInitWait,
 } from "../../shared/abi/io/xenbus.ts";
-import type { DomId, GrantRef, Pfn } from "../../shared/brand.ts";
+import type { DomId } from "../../shared/brand.ts";
 import { FrontRing } from "../../shared/request_ring.ts";
+import { type BlockBuffer, BlockBuffers } from "./block_buffers.ts";
 import type { EventPort } from "./events.ts";
 import type { Kernel } from "./kernel.ts";
-import { PAGE_SIZE, type Pages } from "./pages.ts";
+import { PAGE_SIZE } from "./pages.ts";
 import { type Task, WaitQueue } from "./threads.ts";
 
 const SECTOR = 512;
-const SECTORS_PER_PAGE = PAGE_SIZE / SECTOR;
+/** An indirect request's list of segments is one page here. */
+const MAX_SEGMENTS = PAGE_SIZE / BlkifRequestSegment.size;
 
 /** What a frontend needs of xenstore. */
 export interface FrontStore {
@@ -52,17 +55,20 @@ export class BlockError extends Error {
   }
 }
 
-/** Pages that the backend may reach. */
-export interface BlockBuffer {
-  readonly pages: Pages;
-  readonly refs: readonly GrantRef[];
-  /** Takes the grants back; not while a request uses them. */
-  free(): void;
-}
+/** A request under way, or room for one: there are as many as the ring has slots. */
+class Outstanding {
+  readonly id: number;
+  /** Undefined: no answer yet. */
+  status: number | undefined = undefined;
+  readonly done = new WaitQueue();
+  /** Its thread was cancelled before the answer came. */
+  abandoned = false;
+  /** For the segments of an indirect request. */
+  list: BlockBuffer | undefined = undefined;
 
-interface Outstanding {
-  status: number | undefined;
-  readonly done: WaitQueue;
+  constructor(id: number) {
+    this.id = id;
+  }
 }
 
 export interface BlockFrontOptions {
@@ -73,20 +79,23 @@ export interface BlockFrontOptions {
   readonly backendDomid: DomId;
   /** A power of two; as many as the backend takes. Default 1. */
   readonly ringPages?: number;
+  /** False: the backend is to map pages for each request anew, even if it could keep them mapped. */
+  readonly persistent?: boolean;
 }
 
 export class BlockFront {
   readonly #o: BlockFrontOptions;
+  readonly #buffers: BlockBuffers;
   readonly #ringPages: BlockBuffer;
   readonly #ring: FrontRing;
   readonly #port: EventPort;
-  readonly #outstanding = new Map<number, Outstanding>();
+  readonly #slots: readonly Outstanding[];
+  readonly #free: Outstanding[];
   readonly #space = new WaitQueue();
   readonly #slot = new Uint8Array(BlkifRequest.size);
   readonly #view = new DataView(this.#slot.buffer);
   readonly #answer = new Uint8Array(BlkifResponse.size);
-  readonly #answerView = new DataView(this.#answer.buffer);
-  #nextId = 1;
+  readonly #response = BlkifResponse.at(new DataView(this.#answer.buffer));
   /** Of 512 bytes. */
   sectors = 0;
   readonly = false;
@@ -98,10 +107,13 @@ export class BlockFront {
   private constructor(options: BlockFrontOptions) {
     this.#o = options;
     const { kernel, backendDomid } = options;
-    this.#ringPages = grant(kernel, backendDomid, options.ringPages ?? 1);
+    this.#buffers = new BlockBuffers(kernel, backendDomid);
+    this.#ringPages = this.#buffers.take(options.ringPages ?? 1);
     const { bytes, count } = this.#ringPages.pages;
     const pages = Array.from({ length: count }, (_, i) => bytes.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE));
     this.#ring = new FrontRing(pages, BlkifRequest.size);
+    this.#slots = Array.from({ length: this.#ring.size }, (_, id) => new Outstanding(id));
+    this.#free = [...this.#slots];
     this.#port = kernel.events.allocUnbound(backendDomid);
     this.#port.onEvent = () => this.#drain();
   }
@@ -125,6 +137,9 @@ export class BlockFront {
     }
     yield* store.write(`${path}/event-channel`, String(front.#port.port));
     yield* store.write(`${path}/protocol`, "x86_64-abi");
+    const persistent = options.persistent !== false && (yield* store.read(`${back}/feature-persistent`)) === "1";
+    front.#buffers.persistent = persistent;
+    yield* store.write(`${path}/feature-persistent`, persistent ? "1" : "0");
     yield* store.write(`${path}/state`, String(XenbusStateInitialised));
     const state = yield* store.waitFor(
       `${back}/state`,
@@ -136,7 +151,8 @@ export class BlockFront {
     }
     front.sectors = yield* number("sectors");
     front.readonly = ((yield* number("info")) & VDISK_READONLY) !== 0;
-    front.maxSegments = Math.max(BLKIF_MAX_SEGMENTS_PER_REQUEST, yield* number("feature-max-indirect-segments"));
+    const indirect = yield* number("feature-max-indirect-segments");
+    front.maxSegments = Math.max(BLKIF_MAX_SEGMENTS_PER_REQUEST, Math.min(indirect, MAX_SEGMENTS));
     front.flushes = (yield* number("feature-flush-cache")) === 1;
     front.discards = (yield* number("feature-discard")) === 1;
     yield* store.write(`${path}/state`, String(XenbusStateConnected));
@@ -145,7 +161,7 @@ export class BlockFront {
 
   /** Zeroed pages for data. */
   buffer(pages: number): BlockBuffer {
-    return grant(this.#o.kernel, this.#o.backendDomid, pages);
+    return this.#buffers.take(pages);
   }
 
   /** Reads `sizeBytes` into the buffer from byte `offset` on; whole sectors. Throws BlockError. */
@@ -177,17 +193,35 @@ export class BlockFront {
 
   /** Sends a request that `fill` writes into a zeroed slot, but for its id; the response's status. */
   *request(fill: (slot: DataView) => void): Task<number> {
-    yield* this.#space.until(() => this.#ring.space > 0);
+    const entry = yield* this.#take();
     this.#slot.fill(0);
     fill(this.#view);
-    const id = this.#nextId++;
-    BlkifRequest.at(this.#view).id_lo = id;
-    const entry: Outstanding = { status: undefined, done: new WaitQueue() };
-    this.#outstanding.set(id, entry);
+    return yield* this.#answered(entry);
+  }
+
+  *#take(): Task<Outstanding> {
+    while (this.#free.length === 0) yield* this.#space.wait();
+    return this.#free.pop() as Outstanding;
+  }
+
+  /** Sends what is in the slot, as `entry`, and waits for the answer. */
+  *#answered(entry: Outstanding): Task<number> {
+    this.#view.setUint32(BlkifRequest.offsets.id, entry.id, true);
+    entry.status = undefined;
     this.#ring.send(this.#slot);
     if (this.#ring.publish()) this.#port.notify();
-    yield* entry.done.until(() => entry.status !== undefined);
-    return entry.status as number;
+    try {
+      while (entry.status === undefined) yield* entry.done.wait();
+      return entry.status;
+    } finally {
+      if (entry.status === undefined) entry.abandoned = true;
+      else this.#release(entry);
+    }
+  }
+
+  #release(entry: Outstanding): void {
+    this.#free.push(entry);
+    this.#space.wakeOne();
   }
 
   /** Lets go of the disk: waits until the backend has closed. */
@@ -198,6 +232,8 @@ export class BlockFront {
     yield* store.write(`${path}/state`, String(XenbusStateClosed));
     yield* store.waitFor(`${back}/state`, [String(XenbusStateClosed)]);
     this.#port.close();
+    for (const { list } of this.#slots) list?.free();
+    this.#buffers.close();
     this.#ringPages.free();
   }
 
@@ -207,72 +243,60 @@ export class BlockFront {
     const first = Math.floor(offset / PAGE_SIZE);
     const count = Math.ceil((offset + sizeBytes) / PAGE_SIZE) - first;
     if (count > this.maxSegments) throw new RangeError(`${count} pages: ${this.maxSegments} are possible`);
-    const segments = (view: DataView, at: number): void => {
-      const s = BlkifRequestSegment.at(view);
-      for (let i = 0; i < count; i++) {
-        s.$at(at + i * BlkifRequestSegment.size);
-        const start = Math.max(offset, (first + i) * PAGE_SIZE);
-        const end = Math.min(offset + sizeBytes, (first + i + 1) * PAGE_SIZE);
-        s.gref = buffer.refs[first + i];
-        s.first_sect = (start / SECTOR) % SECTORS_PER_PAGE;
-        s.last_sect = (end / SECTOR - 1) % SECTORS_PER_PAGE;
-      }
-    };
-    const what = `${op === BLKIF_OP_READ ? "read" : "write"} of ${sizeBytes} bytes at sector ${sector}`;
-    let status: number;
+    const entry = yield* this.#take();
+    const view = this.#view;
+    this.#slot.fill(0);
     if (count <= BLKIF_MAX_SEGMENTS_PER_REQUEST) {
-      status = yield* this.request((view) => {
-        const r = BlkifRequest.at(view);
-        r.operation = op;
-        r.nr_segments = count;
-        r.sector_number_num = sector;
-        segments(view, BlkifRequest.offsets.seg);
-      });
+      const { offsets } = BlkifRequest;
+      view.setUint8(offsets.operation, op);
+      view.setUint8(offsets.nr_segments, count);
+      setSegments(view, offsets.seg, buffer, offset, sizeBytes);
     } else {
-      const list = this.buffer(Math.ceil((count * BlkifRequestSegment.size) / PAGE_SIZE));
-      segments(list.pages.view, 0);
-      status = yield* this.request((view) => {
-        const r = BlkifRequestIndirect.at(view);
-        r.operation = BLKIF_OP_INDIRECT;
-        r.indirect_op = op;
-        r.nr_segments = count;
-        r.sector_number_num = sector;
-        for (const [i, ref] of list.refs.entries())
-          view.setUint32(BlkifRequestIndirect.offsets.indirect_grefs + i * 4, ref, true);
-      });
-      list.free();
+      entry.list ??= this.buffer(1);
+      setSegments(entry.list.pages.view, 0, buffer, offset, sizeBytes);
+      const { offsets } = BlkifRequestIndirect;
+      view.setUint8(offsets.operation, BLKIF_OP_INDIRECT);
+      view.setUint8(offsets.indirect_op, op);
+      view.setUint16(offsets.nr_segments, count, true);
+      view.setUint32(offsets.indirect_grefs, entry.list.refs[0], true);
     }
-    if (status !== BLKIF_RSP_OKAY) throw new BlockError(what, status);
+    // Both forms have it there.
+    view.setUint32(BlkifRequest.offsets.sector_number, sector >>> 0, true);
+    view.setUint32(BlkifRequest.offsets.sector_number + 4, Math.floor(sector / 2 ** 32), true);
+    const status = yield* this.#answered(entry);
+    if (status !== BLKIF_RSP_OKAY)
+      throw new BlockError(
+        `${op === BLKIF_OP_READ ? "read" : "write"} of ${sizeBytes} bytes at sector ${sector}`,
+        status,
+      );
   }
 
   #drain(): void {
     do {
       for (let n = this.#ring.waiting(); n > 0; n--) {
         this.#ring.take(this.#answer);
-        const { id_lo: id, status } = BlkifResponse.at(this.#answerView);
-        const entry = this.#outstanding.get(id);
+        const entry = this.#slots[this.#response.id_lo];
         // A response to nothing that was asked is the backend's mistake, and nobody's to wait for.
         if (entry === undefined) continue;
-        this.#outstanding.delete(id);
-        entry.status = status;
-        entry.done.wakeAll();
-        this.#space.wakeOne();
+        entry.status = this.#response.status;
+        if (entry.abandoned) this.#release(entry);
+        entry.abandoned = false;
+        entry.done.wakeOne();
       }
       // A bad index is left alone: nothing can be believed of this ring any more.
     } while (this.#ring.waiting() >= 0 && this.#ring.sleep() && this.#ring.waiting() > 0);
   }
 }
 
-function grant(kernel: Kernel, domid: DomId, count: number): BlockBuffer {
-  const pages = kernel.allocPages(count);
-  const refs = Array.from({ length: count }, (_, i) => kernel.grants.grantAccess(domid, (pages.pfn + i) as Pfn, false));
-  return {
-    pages,
-    refs,
-    free: () => {
-      for (const ref of refs)
-        if (!kernel.grants.endAccess(ref)) throw new Error(`grant ${ref} is still in use by domain ${domid}`);
-      pages.free();
-    },
-  };
+/** The segments of so many bytes from `offset` of a buffer, at `at` of `view`. */
+function setSegments(view: DataView, at: number, buffer: BlockBuffer, offset: number, sizeBytes: number): void {
+  const { offsets, size } = BlkifRequestSegment;
+  const end = offset + sizeBytes;
+  let to = at;
+  for (let page = Math.floor(offset / PAGE_SIZE); page * PAGE_SIZE < end; page++, to += size) {
+    const start = page * PAGE_SIZE;
+    view.setUint32(to + offsets.gref, buffer.refs[page], true);
+    view.setUint8(to + offsets.first_sect, Math.max(offset - start, 0) / SECTOR);
+    view.setUint8(to + offsets.last_sect, Math.min(end - start, PAGE_SIZE) / SECTOR - 1);
+  }
 }

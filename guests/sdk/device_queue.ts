@@ -1,25 +1,24 @@
-// The dom0 side of the device queues: numbered steps and layout are in shared/devices.ts. Requests wait for a free entry,
-// then for their completion. What the host writes is checked: an index too far ahead, or an id that isn't outstanding, is
-// an error in the host and stops the driver.
+// The dom0 side of one of the device queues: numbered steps and layout are in shared/devices.ts. A request is sent when there
+// is a free entry, and whoever sent it is called when it is completed: nothing is allocated for that. Threads wait for an
+// entry and for the completion (`submit`). What the host writes is checked: an index too far ahead, or an id that isn't
+// outstanding, is an error in the host and stops the driver.
 
 import type { DomId, Mfn } from "../../shared/brand.ts";
 import {
-  DEVICE_PIRQ,
   DEVICE_QUEUE_FRAMES,
-  DEVICE_QUEUE_MFN,
   DeviceCompletion,
   type DeviceOp,
   DeviceRequest,
   DeviceSegment,
   DOORBELL_PORT,
-  MAX_SEGMENTS,
   QUEUE_ENTRIES,
   QUEUE_MAGIC,
   QueueLayout,
+  queueMfn,
 } from "../../shared/devices.ts";
-import type { Segment } from "./host.ts";
 import type { Kernel } from "./kernel.ts";
 import { PAGE_SIZE, type Pages } from "./pages.ts";
+import type { SegmentList } from "./segments.ts";
 import { type Task, WaitQueue } from "./threads.ts";
 
 /** The fields of a request that differ from 0. */
@@ -30,116 +29,182 @@ export interface RequestFields {
   readonly position?: number;
   readonly address?: number;
   readonly sizeBytes?: number;
-  readonly segments?: number;
 }
 
-interface Outstanding {
-  status: number | undefined;
-  readonly done: WaitQueue;
-  /** Freed at completion when nobody waits any more. */
-  orphan: Pages | undefined;
+/** Whoever sent a request. */
+export interface Completion {
+  /** It is over: called once, from the kernel's main loop, outside of any thread. `status` is as the operation says. */
+  completed(status: number): void;
 }
 
 export class DeviceQueue {
   readonly #kernel: Kernel;
+  readonly #number: number;
   readonly #words: Int32Array;
   readonly #request;
   readonly #completion;
-  readonly #outstanding = new Map<number, Outstanding>();
-  readonly #free = new WaitQueue();
-  #nextId = 1;
+  // Requests under way, by the low bits of their ids; the bits above count, so that ids tell which request was first.
+  readonly #senders = new Array<Completion | undefined>(QUEUE_ENTRIES).fill(undefined);
+  readonly #ids = new Uint32Array(QUEUE_ENTRIES);
+  readonly #free = Uint8Array.from({ length: QUEUE_ENTRIES }, (_, i) => QUEUE_ENTRIES - 1 - i);
+  /** Entries that are free. */
+  space = QUEUE_ENTRIES;
+  #sent = 0;
+  /** The page with the segments of each request that has more than one; those that were used before are kept. */
+  readonly #lists = new Array<Pages | undefined>(QUEUE_ENTRIES).fill(undefined);
+  readonly #unused: Pages[] = [];
+  readonly #doneIds = new Uint32Array(QUEUE_ENTRIES);
+  readonly #doneStatuses = new Int32Array(QUEUE_ENTRIES);
+  readonly #freed = new WaitQueue();
 
-  /** Maps the queues, frames of `owner`. Throws XenError when this domain may not, and Error without devices. */
-  constructor(kernel: Kernel, owner: DomId) {
+  /** Maps queue `number`, frames of `owner`. Throws XenError when this domain may not, and Error without devices. */
+  constructor(kernel: Kernel, owner: DomId, number: number) {
     this.#kernel = kernel;
-    const mfns = Array.from({ length: DEVICE_QUEUE_FRAMES }, (_, i) => (DEVICE_QUEUE_MFN + i) as Mfn);
+    this.#number = number;
+    const mfns = Array.from({ length: DEVICE_QUEUE_FRAMES }, (_, i) => (queueMfn(number) + i) as Mfn);
     const bytes = kernel.mapForeign(owner, mfns, true).bytes();
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
     if (view.getUint32(QueueLayout.magic, true) !== QUEUE_MAGIC) throw new Error("this machine has no devices");
     this.#request = DeviceRequest.at(view, QueueLayout.submissions);
     this.#completion = DeviceCompletion.at(view, QueueLayout.completions);
-    kernel.events.bindPirq(DEVICE_PIRQ).onEvent = () => this.#drain();
+  }
+
+  /** Moves data to or from `segments` (1 to 256); only while there is `space`. */
+  move(op: DeviceOp, handle: number, position: number, segments: SegmentList, sender: Completion): void {
+    if (segments.count === 1) {
+      this.#send(op, handle, 0, position, segments.address(0), segments.sizeBytes, 0, sender);
+      return;
+    }
+    const list = this.#unused.pop() ?? this.#kernel.allocPages(1);
+    this.#lists[this.#free[this.space - 1]] = list;
+    const { view } = list;
+    for (let i = 0, at = 0; i < segments.count; i++, at += DeviceSegment.size) {
+      const address = segments.address(i);
+      view.setUint32(at + DeviceSegment.offsets.address, address >>> 0, true);
+      view.setUint32(at + DeviceSegment.offsets.address + 4, Math.floor(address / 2 ** 32), true);
+      view.setUint32(at + DeviceSegment.offsets.sizeBytes, segments.size(i), true);
+    }
+    const at = list.mfn * PAGE_SIZE;
+    this.#send(op, handle, 0, position, at, segments.sizeBytes, segments.count, sender);
+  }
+
+  /** The same for a thread. `segments` stay as they are until then. */
+  *moved(op: DeviceOp, handle: number, position: number, segments: SegmentList): Task<number> {
+    yield* this.#freed.until(() => this.space > 0);
+    const waiter = new Waiter();
+    this.move(op, handle, position, segments, waiter);
+    return yield* waiter.wait();
   }
 
   /** Sends a request and waits for its status. If the thread is cancelled meanwhile, `pages` are freed at completion. */
   *submit(fields: RequestFields, pages?: Pages): Task<number> {
-    let entry: Outstanding | undefined;
+    const waiter = new Waiter();
+    let sent = false;
+    let taken = false;
     try {
-      yield* this.#free.until(() => this.#outstanding.size < QUEUE_ENTRIES);
-      const sent = this.#send(fields);
-      entry = sent;
-      yield* sent.done.until(() => sent.status !== undefined);
-      return sent.status as number;
+      yield* this.#freed.until(() => this.space > 0);
+      const { op, handle = 0, inputBytes = 0, position = 0, address = 0, sizeBytes = 0 } = fields;
+      this.#send(op, handle, inputBytes, position, address, sizeBytes, 0, waiter);
+      sent = true;
+      const status = yield* waiter.wait();
+      taken = true;
+      return status;
     } finally {
-      if (entry === undefined) pages?.free();
-      else if (entry.status === undefined) entry.orphan = pages;
+      // Completed, and cancelled before it ran again: as if it had not been sent.
+      if (!sent || (!taken && waiter.status !== undefined)) pages?.free();
+      else if (!taken) waiter.orphan = pages;
     }
   }
 
-  /** The same with scattered data; `list` is a page for the segment list, freed here. */
-  *scatter(fields: RequestFields, segments: readonly Segment[], list: Pages): Task<number> {
-    if (segments.length < 1 || segments.length > MAX_SEGMENTS) {
-      list.free();
-      throw new RangeError(`${segments.length} segments: 1 to ${MAX_SEGMENTS} are possible`);
-    }
-    const at = DeviceSegment.at(list.view);
-    let sizeBytes = 0;
-    segments.forEach((segment, i) => {
-      at.$at(i * DeviceSegment.size);
-      at.address_num = segment.address;
-      at.sizeBytes = segment.sizeBytes;
-      sizeBytes += segment.sizeBytes;
-    });
-    const address = list.mfn * PAGE_SIZE;
-    const status = yield* this.submit({ ...fields, address, sizeBytes, segments: segments.length }, list);
-    list.free();
-    return status;
-  }
-
-  #send(fields: RequestFields): Outstanding {
+  #send(
+    op: DeviceOp,
+    handle: number,
+    inputBytes: number,
+    position: number,
+    address: number,
+    sizeBytes: number,
+    segments: number,
+    sender: Completion,
+  ): void {
+    const slot = this.#free[--this.space];
+    const id = ((this.#sent++ * QUEUE_ENTRIES) | slot) >>> 0;
+    this.#ids[slot] = id;
+    this.#senders[slot] = sender;
     const tail = Atomics.load(this.#words, QueueLayout.submitTail / 4);
     const request = this.#request.$at(QueueLayout.submissions + (tail & (QUEUE_ENTRIES - 1)) * DeviceRequest.size);
-    const id = this.#nextId;
-    this.#nextId = (id + 1) >>> 0;
     request.id = id;
-    request.op = fields.op;
-    request.segments = fields.segments ?? 0;
-    request.handle = fields.handle ?? 0;
-    request.inputBytes = fields.inputBytes ?? 0;
-    request.position_num = fields.position ?? 0;
-    request.address_num = fields.address ?? 0;
-    request.sizeBytes = fields.sizeBytes ?? 0;
-    const entry: Outstanding = { status: undefined, done: new WaitQueue(), orphan: undefined };
-    this.#outstanding.set(id, entry);
+    request.op = op;
+    request.segments = segments;
+    request.handle = handle;
+    request.inputBytes = inputBytes;
+    request.position_num = position;
+    request.address_num = address;
+    request.sizeBytes = sizeBytes;
     Atomics.store(this.#words, QueueLayout.submitTail / 4, (tail + 1) | 0);
     const idle = Atomics.compareExchange(this.#words, QueueLayout.hostIdle / 4, 1, 0) === 1;
-    if (idle || this.#words[QueueLayout.ringAlways / 4] === 1) this.#kernel.cpu.out(DOORBELL_PORT, 1);
-    return entry;
+    if (idle || this.#words[QueueLayout.ringAlways / 4] === 1) this.#kernel.cpu.out(DOORBELL_PORT, this.#number);
   }
 
-  #drain(): void {
-    const done: { id: number; status: number }[] = [];
+  /** Takes what was completed: at each interrupt. */
+  drain(): void {
     let head = Atomics.load(this.#words, QueueLayout.completeHead / 4);
-    for (;;) {
-      const tail = Atomics.load(this.#words, QueueLayout.completeTail / 4);
-      const count = (tail - head) | 0;
-      if (count === 0) break;
-      if (count < 0 || count > QUEUE_ENTRIES) throw new Error(`device queue: ${count} completions at once`);
+    let count = 0;
+    for (; ; count++) {
+      const waiting = (Atomics.load(this.#words, QueueLayout.completeTail / 4) - head) | 0;
+      if (waiting === 0 || count === QUEUE_ENTRIES) break;
+      if (waiting < 0 || waiting > QUEUE_ENTRIES) throw new Error(`device queue: ${waiting} completions at once`);
       const c = this.#completion.$at(QueueLayout.completions + (head & (QUEUE_ENTRIES - 1)) * DeviceCompletion.size);
-      done.push({ id: c.id, status: c.status });
+      this.#insert(count, c.id, c.status);
       head = (head + 1) | 0;
       Atomics.store(this.#words, QueueLayout.completeHead / 4, head);
     }
-    done.sort((a, b) => (a.id - b.id) | 0);
-    for (const { id, status } of done) {
-      const entry = this.#outstanding.get(id);
-      if (entry === undefined) throw new Error(`device queue: completion of ${id}, which is not outstanding`);
-      this.#outstanding.delete(id);
-      entry.status = status;
-      entry.orphan?.free();
-      entry.done.wakeAll();
-      this.#free.wakeOne();
+    for (let i = 0; i < count; i++) this.#complete(this.#doneIds[i], this.#doneStatuses[i]);
+  }
+
+  /** Keeps the completions in the order of their requests, in which most of them come. */
+  #insert(count: number, id: number, status: number): void {
+    const ids = this.#doneIds;
+    const statuses = this.#doneStatuses;
+    let i = count;
+    for (; i > 0 && ((ids[i - 1] - id) | 0) > 0; i--) {
+      ids[i] = ids[i - 1];
+      statuses[i] = statuses[i - 1];
     }
+    ids[i] = id;
+    statuses[i] = status;
+  }
+
+  #complete(id: number, status: number): void {
+    const slot = id & (QUEUE_ENTRIES - 1);
+    const sender = this.#senders[slot];
+    if (sender === undefined || this.#ids[slot] !== id)
+      throw new Error(`device queue: completion of ${id}, which is not outstanding`);
+    const list = this.#lists[slot];
+    if (list !== undefined) this.#unused.push(list);
+    this.#lists[slot] = undefined;
+    this.#senders[slot] = undefined;
+    this.#free[this.space++] = slot;
+    this.#freed.wakeOne();
+    sender.completed(status);
+  }
+}
+
+/** A thread that waits for its request. */
+class Waiter implements Completion {
+  status: number | undefined = undefined;
+  /** Freed at completion when nobody waits any more. */
+  orphan: Pages | undefined = undefined;
+  readonly #done = new WaitQueue();
+
+  *wait(): Task<number> {
+    yield* this.#done.until(() => this.status !== undefined);
+    return this.status as number;
+  }
+
+  completed(status: number): void {
+    this.status = status;
+    this.orphan?.free();
+    this.#done.wakeAll();
   }
 }

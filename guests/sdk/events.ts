@@ -35,7 +35,7 @@ export interface EventPort {
   take(): boolean;
   /** Waits for an event and takes it; false when `timeoutNs` passed first or the port was closed. */
   wait(timeoutNs?: number): Task<boolean>;
-  /** Called at each event, from the kernel's main loop, outside any thread: short. What it throws is logged. */
+  /** Called at each event, from the kernel's main loop, outside any thread: short. What it throws is `Kernel.onFailure`'s. */
   onEvent: (() => void) | undefined;
   /** EVTCHNOP_send. Throws XenError, as when the port was closed by the other side's end (EINVAL). */
   notify(): void;
@@ -77,6 +77,11 @@ export class Events {
         (s) => s.local_port as Port,
       ),
     );
+  }
+
+  /** A port that the toolstack made for this kernel: its console's, its xenstore's. */
+  adopt(port: Port): EventPort {
+    return this.#bound(port);
   }
 
   /** A fresh port of this kernel that `remote` may bind to. */

@@ -4,7 +4,6 @@
 // GTF_reading or GTF_writing is set.
 
 import {
-  GNTMAP_device_map,
   GNTMAP_host_map,
   GNTMAP_readonly,
   GNTST_okay,
@@ -22,6 +21,7 @@ import {
 } from "../../shared/abi/grant_table.ts";
 import { __HYPERVISOR_grant_table_op, DOMID_SELF } from "../../shared/abi/xen.ts";
 import type { DomId, GrantRef, Mfn, Pfn } from "../../shared/brand.ts";
+import { DmaGrants } from "./dma_grants.ts";
 import { PAGE_SIZE, type PageAllocator } from "./pages.ts";
 import type { Mapping, Window } from "./window.ts";
 import type { Xen } from "./xen.ts";
@@ -42,10 +42,7 @@ export interface GrantedPages {
   readonly count: number;
   /** Machine address of page i: for DMA. */
   address(i: number): number;
-  /**
-   * The bytes of page i, if visible. After DMA into a page this must be called once: taking a writable view tells the
-   * processor that what it decoded from the page is stale.
-   */
+  /** The bytes of page i. */
   page(i: number): Uint8Array<SharedArrayBuffer>;
   unmap(): void;
 }
@@ -64,6 +61,8 @@ export class Grants {
   readonly #xen: Xen;
   readonly #window: Window;
   readonly #pages: PageAllocator;
+  /** For pages that only devices touch. */
+  readonly dma: DmaGrants;
   #frames: readonly TableFrame[] | undefined = undefined;
   readonly #free: number[] = [];
 
@@ -71,6 +70,7 @@ export class Grants {
     this.#xen = xen;
     this.#window = window;
     this.#pages = pages;
+    this.dma = new DmaGrants(xen, pages);
   }
 
   /** Maps the page that `domain` granted as `ref`. Throws GrantError. */
@@ -107,13 +107,13 @@ export class Grants {
   }
 
   /**
-   * Maps several granted pages in one hypercall, for a driver that moves data for `domain`: their machine addresses for DMA
-   * and, if `visible`, their bytes. Writable ones must be visible: see GrantedPages. All or nothing: throws GrantError.
+   * Maps several granted pages in one hypercall. All or nothing: throws GrantError. For pages that only devices touch, and for
+   * many of them, there is `dma`.
    */
-  mapPages(domain: DomId, refs: readonly GrantRef[], readonly: boolean, visible: boolean): GrantedPages {
+  mapPages(domain: DomId, refs: readonly GrantRef[], readonly: boolean): GrantedPages {
     const count = refs.length;
-    const slot = visible ? this.#window.reserve(count) : -1;
-    const flags = (visible ? GNTMAP_host_map : GNTMAP_device_map) | (readonly ? GNTMAP_readonly : 0);
+    const slot = this.#window.reserve(count);
+    const flags = GNTMAP_host_map | (readonly ? GNTMAP_readonly : 0);
     const pages = new MappedPages(this.#window, slot, count, readonly, (mapped) => this.#unmapPages(mapped));
     let failed = -1;
     this.#xen.arena.use((a) => {
@@ -121,7 +121,7 @@ export class Grants {
       const s = GnttabMapGrantRef.at(list.view);
       for (let i = 0; i < count; i++) {
         s.$at(i * GnttabMapGrantRef.size);
-        if (visible) s.host_addr_num = this.#window.va(slot + i);
+        s.host_addr_num = this.#window.va(slot + i);
         s.flags = flags;
         s.ref = refs[i];
         s.dom = domain;
@@ -153,8 +153,7 @@ export class Grants {
       for (let i = 0; i < count; i++) {
         if (pages.statuses[i] !== GNTST_okay) continue;
         s.$at(n++ * GnttabUnmapGrantRef.size);
-        if (slot >= 0) s.host_addr_num = this.#window.va(slot + i);
-        else s.dev_bus_addr_num = pages.addresses[i];
+        s.host_addr_num = this.#window.va(slot + i);
         s.handle = pages.handles[i];
         s.status = -1;
       }
@@ -162,7 +161,7 @@ export class Grants {
       this.#xen.call("unmap_grant_ref", __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref, list.va, n);
       for (let i = 0; i < n; i++) worst = Math.min(worst, s.$at(i * GnttabUnmapGrantRef.size).status);
     });
-    if (slot >= 0) this.#window.release(slot, count);
+    this.#window.release(slot, count);
     if (worst !== GNTST_okay) throw new GrantError(`unmapping ${count} grants`, worst);
   }
 
@@ -217,10 +216,9 @@ export class Grants {
   }
 }
 
-/** A class, not an object of closures: one is made for each request of a disk. */
 class MappedPages implements GrantedPages {
   readonly count: number;
-  /** In the window, -1 when only devices see the pages. */
+  /** In the window. */
   readonly slot: number;
   readonly statuses: number[] = [];
   readonly handles: number[] = [];
@@ -242,7 +240,7 @@ class MappedPages implements GrantedPages {
   }
 
   page(i: number): Uint8Array<SharedArrayBuffer> {
-    if (this.slot < 0 || !(i >= 0 && i < this.count)) throw new RangeError(`page ${i} of ${this.count} is not visible`);
+    if (!(i >= 0 && i < this.count)) throw new RangeError(`page ${i} of ${this.count}`);
     return this.#window.view(this.slot + i, !this.#readonly);
   }
 

@@ -8,12 +8,22 @@ import { pack, unpack } from "msgpackr";
 import { XEN_ENOSPC } from "../../shared/abi/errno.ts";
 import { DOMID_IO } from "../../shared/abi/xen.ts";
 import type { DomId } from "../../shared/brand.ts";
-import { DeviceOp, type FileInfo, type HostConfig, type OpenedFile } from "../../shared/devices.ts";
-import { DeviceQueue } from "./device_queue.ts";
+import {
+  DEVICE_PIRQ,
+  DeviceOp,
+  type FileInfo,
+  type HostConfig,
+  type KernelModule,
+  type OpenedFile,
+  type OpenedNet,
+} from "../../shared/devices.ts";
+import { type Completion, DeviceQueue } from "./device_queue.ts";
+import type { EventPort } from "./events.ts";
 import type { Kernel } from "./kernel.ts";
 import { PAGE_SIZE, type Pages } from "./pages.ts";
+import { type Segment, SegmentList } from "./segments.ts";
 import { Terminal } from "./terminal.ts";
-import { Mutex, type Task } from "./threads.ts";
+import type { Task } from "./threads.ts";
 import { errnoName } from "./xen.ts";
 
 export type { FileInfo, TerminalInfo } from "../../shared/devices.ts";
@@ -31,12 +41,6 @@ export class HostError extends Error {
   }
 }
 
-/** Consecutive machine bytes: for DMA into frames that the caller owns or has mapped. */
-export interface Segment {
-  readonly address: number;
-  readonly sizeBytes: number;
-}
-
 const CHUNK_PAGES = 64;
 const CHUNK = CHUNK_PAGES * PAGE_SIZE;
 /** Frames moved at once: more than the longest. */
@@ -44,8 +48,8 @@ const NET_CHUNK = 17 * PAGE_SIZE;
 
 export class Host {
   readonly #kernel: Kernel;
-  readonly #opening = new Mutex();
-  #queue: DeviceQueue | undefined = undefined;
+  readonly #queues: (DeviceQueue | undefined)[] = [];
+  #port: EventPort | undefined = undefined;
   /** The terminal of `npm start`, or its standard input and output. */
   readonly tty: Terminal;
 
@@ -56,7 +60,11 @@ export class Host {
 
   /** The whole file. For large ones, `open` and read in pieces. */
   *readFile(path: string): Task<Uint8Array> {
-    const file = yield* this.open(path);
+    return yield* this.#readAll(yield* this.open(path));
+  }
+
+  /** All of an open file, which is closed then. */
+  *#readAll(file: HostFile): Task<Uint8Array> {
     try {
       const parts: Uint8Array[] = [];
       let at = 0;
@@ -93,6 +101,12 @@ export class Host {
     return new HostFile(this, path, reply as OpenedFile);
   }
 
+  /** The same for what a disk is made of: it may get a queue and a thread of the host to itself. */
+  *openDisk(path: string, mode: "r" | "r+"): Task<HostFile> {
+    const reply = yield* this.structured(DeviceOp.FileOpen, path, { path, mode, disk: true }, 1);
+    return new HostFile(this, path, reply as OpenedFile);
+  }
+
   /** Appends to the log `name` (letters, digits, `-._`), if the machine keeps logs; else nothing. */
   *appendLog(name: string, text: string | Uint8Array): Task {
     const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
@@ -114,9 +128,18 @@ export class Host {
     return (yield* this.structured(DeviceOp.Config, "configuration", {}, 1)) as HostConfig;
   }
 
-  /** Joins a neighbour outside of the machine; the forms of `spec` are in dom0/host/net.ts. */
-  *openNet(spec: string): Task<HostNet> {
-    return new HostNet(this, spec, yield* this.#openHandle(DeviceOp.NetOpen, spec, { spec }));
+  /** The kernel's module at `path` as one text, for a script image; throws HostError, ENODEV where none are run. */
+  *bundleKernel(path: string): Task<{ name: string; text: Uint8Array } | { error: string }> {
+    const module = (yield* this.structured(DeviceOp.KernelBundle, path, { path }, 1)) as KernelModule;
+    if ("error" in module) return module;
+    const text = yield* this.#readAll(new HostFile(this, path, module));
+    return { name: module.name, text };
+  }
+
+  /** Joins a neighbour outside of the machine, or says why not; the forms of `spec` are in dom0/host/net.ts. */
+  *openNet(spec: string): Task<HostNet | { readonly error: string }> {
+    const opened = (yield* this.structured(DeviceOp.NetOpen, spec, { spec }, 1)) as OpenedNet;
+    return "error" in opened ? opened : new HostNet(this, spec, opened.handle);
   }
 
   /** A byte stream at a listening unix socket of the host. */
@@ -144,7 +167,7 @@ export class Host {
 
   /** @internal A request without data → status. */
   *request(op: DeviceOp, fields: { handle?: number; position?: number; address?: number }): Task<number> {
-    return yield* (yield* this.#ready()).submit({ op, ...fields });
+    return yield* this.queue(0).submit({ op, ...fields });
   }
 
   /** @internal Own pages as a DMA buffer. */
@@ -160,23 +183,13 @@ export class Host {
     fields: { handle?: number; position?: number; inputBytes?: number },
     read: (status: number) => T,
   ): Task<number | T> {
-    const queue = yield* this.#ready();
     const address = pages.mfn * PAGE_SIZE;
-    const status = yield* queue.submit({ op, address, sizeBytes, ...fields }, pages);
+    const status = yield* this.queue(0).submit({ op, address, sizeBytes, ...fields }, pages);
     try {
       return status < 0 ? status : read(status);
     } finally {
       pages.free();
     }
-  }
-
-  /** @internal Scattered data, to or from frames of the caller's choice. */
-  *scatter(op: DeviceOp, segments: readonly Segment[], fields: { handle: number; position: number }): Task<number> {
-    const queue = yield* this.#ready();
-    if (segments.length !== 1) return yield* queue.scatter({ op, ...fields }, segments, this.buffer(PAGE_SIZE));
-    // One piece needs no list: the most frequent case.
-    const [{ address, sizeBytes }] = segments;
-    return yield* queue.submit({ op, handle: fields.handle, position: fields.position, address, sizeBytes });
   }
 
   /** @internal A request in msgpack, answered in msgpack. */
@@ -192,14 +205,21 @@ export class Host {
     return unpack(reply);
   }
 
-  *#ready(): Task<DeviceQueue> {
-    if (this.#queue === undefined) yield* this.#opening.run(() => this.#open());
-    return this.#queue as unknown as DeviceQueue;
+  /** @internal Queue `n`, mapped when it is first used. */
+  queue(n: number): DeviceQueue {
+    this.#queues[n] ??= new DeviceQueue(this.#kernel, DOMID_IO as DomId, n);
+    if (this.#port === undefined) {
+      this.#port = this.#kernel.events.bindPirq(DEVICE_PIRQ);
+      this.#port.onEvent = () => {
+        for (const queue of this.#queues) queue?.drain();
+      };
+    }
+    return this.#queues[n];
   }
 
-  *#open(): Task {
-    yield* [];
-    this.#queue ??= new DeviceQueue(this.#kernel, DOMID_IO as DomId);
+  /** @internal For what must wait until there is an entry. */
+  spawn(code: Task): void {
+    this.#kernel.spawn("device request", code);
   }
 }
 
@@ -212,13 +232,16 @@ export class HostFile {
   /** The same for two paths to one file or device; undefined when nothing else can be the same. */
   readonly identity: string | undefined;
   readonly #handle: number;
+  /** For data. */
+  readonly #queue: DeviceQueue;
 
-  constructor(host: Host, path: string, { handle, size, identity }: OpenedFile) {
+  constructor(host: Host, path: string, { handle, size, identity, queue = 0 }: OpenedFile) {
     this.#host = host;
     this.path = path;
     this.#handle = handle;
     this.sizeBytes = size;
     this.identity = identity;
+    this.#queue = host.queue(queue);
   }
 
   /** Up to `sizeBytes` (at most 256 KiB at once) from `position`; fewer only at the end of the file. */
@@ -234,14 +257,24 @@ export class HostFile {
   }
 
   /**
-   * Reads straight into machine memory, up to 256 segments; returns the bytes read, fewer only at the end of the file.
-   * The processor doesn't see such writes: for frames that another domain may be executing, take a writable view of their
-   * mapping afterwards, which drops what was decoded from them.
+   * Begins to read straight into machine memory, or to write (`write`) from there. `sender` is told the bytes that were moved, of
+   * reads fewer only at the end of the file, or a negative errno; `segments` stay as they are until then.
    */
+  move(write: boolean, position: number, segments: SegmentList, sender: Completion): void {
+    const op = write ? DeviceOp.FileWrite : DeviceOp.FileRead;
+    const queue = this.#queue;
+    if (queue.space > 0) queue.move(op, this.#handle, position, segments, sender);
+    else
+      this.#host.spawn(
+        (function* (handle): Task {
+          sender.completed(yield* queue.moved(op, handle, position, segments));
+        })(this.#handle),
+      );
+  }
+
+  /** Reads straight into machine memory, up to 256 segments; returns the bytes read, fewer only at the end of the file. */
   *readInto(position: number, segments: readonly Segment[]): Task<number> {
-    const status = yield* this.#host.scatter(DeviceOp.FileRead, segments, { handle: this.#handle, position });
-    if (status < 0) throw new HostError(this.path, status);
-    return status;
+    return yield* this.#moved(DeviceOp.FileRead, position, segments);
   }
 
   /** Writes all of `bytes` at `position`. */
@@ -259,8 +292,16 @@ export class HostFile {
   /** Writes straight from machine memory, up to 256 segments, all of it. */
   *writeFrom(position: number, segments: readonly Segment[]): Task {
     const size = segments.reduce((sum, segment) => sum + segment.sizeBytes, 0);
-    const status = yield* this.#host.scatter(DeviceOp.FileWrite, segments, { handle: this.#handle, position });
-    if (status !== size) throw new HostError(this.path, status < 0 ? status : -XEN_ENOSPC);
+    if ((yield* this.#moved(DeviceOp.FileWrite, position, segments)) !== size)
+      throw new HostError(this.path, -XEN_ENOSPC);
+  }
+
+  *#moved(op: DeviceOp, position: number, segments: readonly Segment[]): Task<number> {
+    const list = new SegmentList();
+    for (const { address, sizeBytes } of segments) list.add(address, sizeBytes);
+    const status = yield* this.#queue.moved(op, this.#handle, position, list);
+    if (status < 0) throw new HostError(this.path, status);
+    return status;
   }
 
   /** Returns when everything that was written before is on stable storage. */
@@ -272,6 +313,14 @@ export class HostFile {
   *discard(position: number, sizeBytes: number): Task {
     const fields = { handle: this.#handle, position, address: sizeBytes };
     this.#check(yield* this.#host.request(DeviceOp.FileDiscard, fields));
+  }
+
+  /** Bytes that it has by now; of an export since its server was last met. */
+  *sizeNow(): Task<number> {
+    const { size } = (yield* this.#host.structured(DeviceOp.FileSize, this.path, { handle: this.#handle }, 1)) as {
+      readonly size: number;
+    };
+    return size;
   }
 
   #check(status: number): void {

@@ -1,6 +1,7 @@
-// The kernel's own memory: pages handed out in contiguous runs, first fit over a bitmap. A kernel's memory is contiguous
-// in virtual and in machine addresses (shared/kernel.ts), so a run is one view, and its machine addresses are known:
-// what DMA and grants need. No page is ever given back to the hypervisor here.
+// The kernel's own memory: pages handed out in runs, first fit over a bitmap. A run is consecutive in virtual and in machine
+// addresses, so that it is one view, and its machine addresses are known: what DMA and grants need. Dom0's memory is one
+// such run; another domain's is whatever the toolstack could get, as the list of its frames says. No page is ever given back
+// to the hypervisor here.
 
 import type { Mfn, Pfn, Va } from "../../shared/brand.ts";
 import type { KernelCpu } from "../../shared/kernel.ts";
@@ -21,22 +22,19 @@ export interface Pages {
 
 export class PageAllocator {
   readonly #cpu: KernelCpu;
-  readonly #firstMfn: Mfn;
+  readonly #p2m: Uint32Array;
   readonly #used: Uint8Array;
   #next = 0;
   /** Pages that are not handed out. */
   freePages = 0;
 
-  /**
-   * `pages` pages in all, of which those below `firstFree` hold the start of day. `firstMfn` is the machine frame of
-   * page 0.
-   */
-  constructor(cpu: KernelCpu, pages: number, firstFree: Pfn, firstMfn: Mfn) {
+  /** `p2m` is the machine frame of each page; those below `firstFree` hold the start of day. */
+  constructor(cpu: KernelCpu, p2m: Uint32Array, firstFree: Pfn) {
     this.#cpu = cpu;
-    this.#firstMfn = firstMfn;
-    this.#used = new Uint8Array(pages);
+    this.#p2m = p2m;
+    this.#used = new Uint8Array(p2m.length);
     this.#used.fill(1, 0, firstFree);
-    this.freePages = pages - firstFree;
+    this.freePages = p2m.length - firstFree;
     this.#next = firstFree;
   }
 
@@ -71,26 +69,28 @@ export class PageAllocator {
   }
 
   mfn(pfn: Pfn): Mfn {
-    return (this.#firstMfn + pfn) as Mfn;
+    return this.#p2m[pfn] as Mfn;
   }
 
   /** The page of an own machine frame, or -1 when the frame is not the kernel's. */
   pfn(mfn: Mfn): Pfn | -1 {
-    const pfn = mfn - this.#firstMfn;
-    return pfn >= 0 && pfn < this.#used.length ? (pfn as Pfn) : -1;
+    return this.#p2m.indexOf(mfn) as Pfn | -1;
   }
 
   #find(count: number): number {
-    const search = (from: number, to: number): number => {
-      for (let start = from; start + count <= to; ) {
-        let n = 0;
-        while (n < count && this.#used[start + n] === 0) n++;
-        if (n === count) return start;
-        start += n + 1;
-      }
-      return -1;
-    };
-    const after = search(this.#next, this.#used.length);
-    return after >= 0 ? after : search(0, this.#used.length);
+    const after = this.#search(this.#next, this.#used.length, count);
+    return after >= 0 ? after : this.#search(0, this.#used.length, count);
+  }
+
+  #search(from: number, to: number, count: number): number {
+    const p2m = this.#p2m;
+    for (let start = from; start + count <= to; ) {
+      let n = 0;
+      while (n < count && this.#used[start + n] === 0 && (n === 0 || p2m[start + n] === p2m[start + n - 1] + 1)) n++;
+      if (n === count) return start;
+      // Where the machine frames break off, a run may begin.
+      start += n > 0 && this.#used[start + n] === 0 ? n : n + 1;
+    }
+    return -1;
   }
 }

@@ -16,9 +16,11 @@ export type Task<T = void> = Generator<Suspend, T, WaitQueue | undefined>;
 
 const NONE: readonly WaitQueue[] = [];
 
+const NOW: Suspend = { queues: NONE, timeoutNs: 0 };
+
 /** Lets the other ready threads run. */
 export function* yieldNow(): Task {
-  yield { queues: NONE, timeoutNs: 0 };
+  yield NOW;
 }
 
 /** Suspends the thread for at least `ns` nanoseconds of system time. */
@@ -34,10 +36,11 @@ export function* waitAny(queues: readonly WaitQueue[], timeoutNs = Infinity): Ta
 /** Threads that wait for something to happen. Whoever makes it happen wakes them. */
 export class WaitQueue {
   readonly #waiting = new Set<Thread>();
+  readonly #forever: Suspend = { queues: [this], timeoutNs: Infinity };
 
   /** Waits to be woken; false when `timeoutNs` passed first. Check the condition again after waking. */
   *wait(timeoutNs = Infinity): Task<boolean> {
-    return (yield { queues: [this], timeoutNs }) !== undefined;
+    return (yield this.#suspend(timeoutNs)) !== undefined;
   }
 
   /** Waits until `condition()` is true, looking again at each wake; false when `timeoutNs` passed first. */
@@ -47,13 +50,18 @@ export class WaitQueue {
     while (!condition()) {
       const left = deadline === undefined ? Infinity : deadline.leftNs();
       if (left <= 0) return false;
-      if ((yield { queues: [this], timeoutNs: left }) === undefined) return condition();
+      if ((yield this.#suspend(left)) === undefined) return condition();
     }
     return true;
   }
 
+  #suspend(timeoutNs: number): Suspend {
+    return timeoutNs === Infinity ? this.#forever : { queues: this.#forever.queues, timeoutNs };
+  }
+
   wakeAll(): void {
-    for (const thread of [...this.#waiting]) thread.wake(this);
+    if (this.#waiting.size > 1) for (const thread of [...this.#waiting]) thread.wake(this);
+    else this.wakeOne();
   }
 
   wakeOne(): void {
@@ -150,6 +158,9 @@ export class Mutex {
   }
 }
 
+/** Thrown in a thread that is cancelled. No Error, so that nobody takes it for one of theirs. */
+const CANCELLED = Symbol("cancelled");
+
 /** A thread, as its creator sees it. */
 export class Thread {
   readonly name: string;
@@ -179,7 +190,10 @@ export class Thread {
     return yield* this.#ended.until(() => this.done, timeoutNs);
   }
 
-  /** Ends it at the place where it waits: its `finally` blocks run. Not for the thread that is running. */
+  /**
+   * Ends it at the place where it waits: its `finally` blocks run. Not for the thread that is running. Code that catches must let
+   * through what is no Error.
+   */
   cancel(): void {
     if (this.done) return;
     this.#cancelled = true;
@@ -203,10 +217,16 @@ export class Thread {
       this.#wokenBy = undefined;
       const cancelled = this.#cancelled;
       this.#cancelled = false;
-      const next = cancelled ? this.#code.return(undefined) : this.#code.next(by);
+      if (cancelled) by?.wakeOne(); // What it was woken for is the next one's.
+      // Not by `return`: a generator goes on behind a `yield*` whose own `finally` blocks wait.
+      const next = cancelled ? this.#code.throw(CANCELLED) : this.#code.next(by);
       if (next.done) this.#end();
       else this.#suspend(next.value);
     } catch (error) {
+      if (error === CANCELLED) {
+        this.#end();
+        return;
+      }
       this.error = error;
       this.#end();
       this.#threads.failed(this, error);

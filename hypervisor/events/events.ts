@@ -39,9 +39,10 @@ export class Events {
     const shared = (domain.sharedInfo * FRAME_SIZE) >>> 2;
     const bit = 1 << (port & 31);
     if (Atomics.or(this.#i32, shared + (PENDING >>> 2) + (port >>> 5), bit) & bit) return;
-    const vcpu = domain.vcpus[channel.vcpu];
     if (this.#hv.trace.events) this.#hv.trace.emitter.emit("event", domain.id, port, channel.vcpu);
-    if (!(Atomics.load(this.#i32, shared + (MASK >>> 2) + (port >>> 5)) & bit)) this.#select(vcpu, port);
+    const masked = (Atomics.load(this.#i32, shared + (MASK >>> 2) + (port >>> 5)) & bit) !== 0;
+    // A domain that is being built has ports before it has vcpus.
+    if (!masked && channel.vcpu < domain.vcpus.length) this.#select(domain.vcpus[channel.vcpu], port);
     this.#wakePollers(domain, port);
   }
 

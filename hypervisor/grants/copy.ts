@@ -12,7 +12,7 @@ import {
   GNTST_general_error,
   GNTST_okay,
   GNTST_permission_denied,
-  GnttabCopy,
+  type GnttabCopy,
   GTF_accept_transfer,
   GTF_transfer_committed,
   GTF_transfer_completed,
@@ -42,19 +42,12 @@ export class GrantCopies {
   readonly #find: (id: number) => Domain | undefined;
   readonly #source = new Side();
   readonly #dest = new Side();
-  #argument: Of<typeof GnttabCopy> | undefined = undefined;
 
   constructor(memory: MachineMemory, tlb: Tlb, mm: MemoryManagement, find: (id: number) => Domain | undefined) {
     this.#u8 = memory.u8;
     this.#tlb = tlb;
     this.#mm = mm;
     this.#find = find;
-  }
-
-  /** The argument at the start of `scratch`, always the same: one accessor serves all copies, as they are many. */
-  argument(scratch: DataView): Of<typeof GnttabCopy> {
-    this.#argument ??= GnttabCopy.at(scratch);
-    return this.#argument;
   }
 
   /** Carries out one copy for `caller`: GNTST_. `op` is the hypervisor's own copy of the argument. */

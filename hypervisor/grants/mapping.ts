@@ -2,7 +2,8 @@
 // left of it when a domain dies. A host mapping is a level-1 entry of the mapping domain's own tables, which holds the
 // page reference (and type reference, if writable) as every level-1 entry does; maptrack and the pin counts stand beside
 // it, so an entry that a guest overwrites instead of unmapping loses the references but stays marked as in use until the
-// mapper dies, as in Xen 4.17. A device mapping holds references of its own. Called by hypercalls/grant_table_op.ts.
+// mapper dies, as in Xen 4.17. A device mapping holds references of its own, and a writable one makes the processor
+// distrust what it decoded from the frame. Called by hypercalls/grant_table_op.ts.
 
 import {
   _GNTMAP_guest_avail0,
@@ -30,7 +31,7 @@ import { adjustHi, adjustLo } from "../memory/entries.ts";
 import { PageType } from "../memory/frame_table.ts";
 import type { MemoryManagement } from "../memory/mmu.ts";
 import type { Vcpu } from "../vcpu.ts";
-import { Pin } from "./grant_table.ts";
+import { type GrantTable, Pin } from "./grant_table.ts";
 
 /** A 64-bit address out of an argument, as halves. */
 export interface Halves {
@@ -71,6 +72,7 @@ export class GrantMappings {
     maptrack.set(handle, remote.grants, ref, flags);
     this.handle = handle;
     this.mfn = remote.grants.mfns[ref] as Mfn;
+    if (flags & GNTMAP_device_map && !readonly) this.#tlb.deviceWrites(this.mfn, true);
     return GNTST_okay;
   }
 
@@ -163,11 +165,17 @@ export class GrantMappings {
     }
     if (device) {
       maptrack.flags[handle] &= ~GNTMAP_device_map;
-      remote.release(ref, ro ? Pin.devr : Pin.devw, ro);
-      this.#drop(mfn, ro);
+      this.#endDevice(remote, ref, ro);
     }
     if ((maptrack.flags[handle] & (GNTMAP_device_map | GNTMAP_host_map)) === 0) maptrack.put(handle);
     return GNTST_okay;
+  }
+
+  #endDevice(remote: GrantTable, ref: number, ro: boolean): void {
+    const mfn = remote.mfns[ref] as Mfn;
+    if (!ro) this.#tlb.deviceWrites(mfn, false);
+    remote.release(ref, ro ? Pin.devr : Pin.devw, ro);
+    this.#drop(mfn, ro);
   }
 
   /** Empties or replaces the entry, if it still maps the grant's frame as it was mapped. */
@@ -210,9 +218,7 @@ export class GrantMappings {
       const ro = (flags & GNTMAP_readonly) !== 0;
       maptrack.flags[handle] = 0;
       if (flags & GNTMAP_host_map) remote.release(ref, ro ? Pin.hstr : Pin.hstw, ro);
-      if (!(flags & GNTMAP_device_map)) continue;
-      remote.release(ref, ro ? Pin.devr : Pin.devw, ro);
-      this.#drop(remote.mfns[ref] as Mfn, ro);
+      if (flags & GNTMAP_device_map) this.#endDevice(remote, ref, ro);
     }
     return maptrack.limit;
   }

@@ -100,8 +100,8 @@ function continueWith(a: Args, lo: number, hi: number, left: number, result: num
   a.setNum(3, result >>> 0);
 }
 
-/** Charges for the work so far, and asks whether others must run now. */
-function pause(hv: Hypervisor): boolean {
+/** Charges for the work on tables so far, and asks whether others must run now. */
+export function pause(hv: Hypervisor): boolean {
   chargeWork(hv);
   return hv.preemptCheck();
 }

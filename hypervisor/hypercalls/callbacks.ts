@@ -23,6 +23,9 @@ import type { Vcpu } from "../vcpu.ts";
 import { CONTINUE, type Handler } from "./args.ts";
 import { copyIn } from "./copy.ts";
 
+/** Cost of an entry on the virtual clock, ns: a list need not have an end. */
+const ENTRY_NS = 10;
+
 /** (trap_info array that ends with address 0, or NULL to clear the table) */
 export const setTrapTable: Handler = (hv, vcpu, a) => {
   if (a.isNull(0)) {
@@ -44,6 +47,7 @@ export const setTrapTable: Handler = (hv, vcpu, a) => {
       address,
     );
     va = (va + TrapInfo.size) as Va;
+    hv.charge(ENTRY_NS);
     if (done % PREEMPT_ENTRIES === 0 && hv.preemptCheck()) {
       a.setVa(0, va);
       return CONTINUE;

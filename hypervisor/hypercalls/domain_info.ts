@@ -16,6 +16,7 @@ import type { Of } from "../../shared/abi/struct.ts";
 import { RUNSTATE_running } from "../../shared/abi/vcpu.ts";
 import { type Domain, Dying } from "../domain.ts";
 import type { Hypervisor } from "../hypervisor.ts";
+import { nsHigh } from "../time/time.ts";
 
 /** Width of the guest-physical addresses that are given out. */
 const GPADDR_BITS = 64;
@@ -46,7 +47,8 @@ export function fillDomainInfo(hv: Hypervisor, domain: Domain, info: Of<typeof X
   info.shr_pages_num = 0;
   info.paged_pages_num = 0;
   info.shared_info_frame_num = domain.sharedInfo;
-  info.cpu_time_num = Math.floor(cpuTime);
+  info.cpu_time_lo = cpuTime >>> 0;
+  info.cpu_time_hi = nsHigh(cpuTime);
   info.nr_online_vcpus = online;
   info.max_vcpu_id = domain.vcpus.length === 0 ? XEN_INVALID_MAX_VCPU_ID : domain.vcpus.length - 1;
   info.ssidref = domain.ssidref;

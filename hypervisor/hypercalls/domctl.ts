@@ -50,6 +50,7 @@ import {
 import type { Of } from "../../shared/abi/struct.ts";
 import { RUNSTATE_running } from "../../shared/abi/vcpu.ts";
 import type { DomId, Port, Va } from "../../shared/brand.ts";
+import { XEN_DOMCTL_script } from "../../shared/script_image.ts";
 import type { Domain } from "../domain.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { createDomain, createVcpu, killDomain, resumeDomain } from "../lifecycle.ts";
@@ -63,6 +64,8 @@ import {
   MAX_VCPUS,
 } from "../limits.ts";
 import { canonical } from "../machine/cpu_state.ts";
+import { nsHigh } from "../time/time.ts";
+import { setScript } from "../ts_kernels.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { getContext, setContext } from "../vcpu_context.ts";
 import type { Handler } from "./args.ts";
@@ -149,8 +152,8 @@ function operate(hv: Hypervisor, current: Vcpu, domain: Domain, op: Op): number 
       domain.handle.set(op.setdomainhandle.handle);
       return 0;
     case XEN_DOMCTL_settimeoffset:
+      if (Math.abs(op.settimeoffset.time_offset_seconds_num) > 2 ** 40) return -XEN_EINVAL;
       domain.timeOffsetSeconds = op.settimeoffset.time_offset_seconds_num;
-      if (Math.abs(domain.timeOffsetSeconds) > 2 ** 40) return -XEN_EINVAL;
       hv.time.updateWallclock(domain.sharedInfo, domain.timeOffsetSeconds);
       return 0;
     default:
@@ -192,6 +195,8 @@ function operateMore(hv: Hypervisor, domain: Domain, op: Op): number {
       hv.sched.unblock(vcpu);
       return 0;
     }
+    case XEN_DOMCTL_script:
+      return setScript(hv, domain);
     default:
       return -XEN_ENOSYS;
   }
@@ -264,7 +269,9 @@ function vcpuInfo(hv: Hypervisor, domain: Domain, op: Op): number {
   info.online = vcpu.down ? 0 : 1;
   info.blocked = vcpu.blocked || vcpu.polling !== undefined ? 1 : 0;
   info.running = vcpu === hv.sched.running ? 1 : 0;
-  info.cpu_time_num = Math.floor(hv.sched.timeIn(vcpu, RUNSTATE_running));
+  const cpuTime = hv.sched.timeIn(vcpu, RUNSTATE_running);
+  info.cpu_time_lo = cpuTime >>> 0;
+  info.cpu_time_hi = nsHigh(cpuTime);
   info.cpu = 0;
   return WRITE_BACK;
 }

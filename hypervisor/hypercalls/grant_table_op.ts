@@ -48,7 +48,34 @@ import { type Args, CONTINUE, type Handler } from "./args.ts";
 const ZERO: Halves = { lo: 0, hi: 0 };
 
 /** One operation on the argument at scratch offset 0; the status is written into it. */
-type Step = (hv: Hypervisor, vcpu: Vcpu) => void;
+type Step = (hv: Hypervisor, vcpu: Vcpu, op: Arguments) => void;
+
+/** The argument at scratch offset 0 in each form: made once, as operations are many. */
+class Arguments {
+  readonly map;
+  readonly unmap;
+  readonly replace;
+  readonly copy;
+  readonly transfer;
+  readonly swap;
+
+  constructor(scratch: DataView) {
+    this.map = GnttabMapGrantRef.at(scratch);
+    this.unmap = GnttabUnmapGrantRef.at(scratch);
+    this.replace = GnttabUnmapAndReplace.at(scratch);
+    this.copy = GnttabCopy.at(scratch);
+    this.transfer = GnttabTransfer.at(scratch);
+    this.swap = GnttabSwapGrantRef.at(scratch);
+  }
+}
+
+const allArguments = new WeakMap<Hypervisor, Arguments>();
+
+function argumentsOf(hv: Hypervisor): Arguments {
+  let known = allArguments.get(hv);
+  if (known === undefined) allArguments.set(hv, (known = new Arguments(hv.scratch)));
+  return known;
+}
 
 /** Operations on arrays: size of an element, and what is done to each. */
 const BATCHES: { readonly [command: number]: readonly [size: number, step: Step] } = {
@@ -88,6 +115,7 @@ function batchOp(hv: Hypervisor, vcpu: Vcpu, a: Args, size: number, step: Step):
   const count = a.u32(2);
   const start = a.va(1);
   if (!startOk(start)) return -XEN_EFAULT;
+  const op = argumentsOf(hv);
   for (let i = 0; i < count; i++) {
     const va = (start + i * size) as Va;
     if (i > 0 && i % PREEMPT_ENTRIES === 0 && hv.preemptCheck()) {
@@ -96,10 +124,10 @@ function batchOp(hv: Hypervisor, vcpu: Vcpu, a: Args, size: number, step: Step):
       a.setNum(2, count - i);
       return CONTINUE;
     }
-    if (!hv.access.read(vcpu, va, hv.scratchBytes, 0, size)) return -XEN_EFAULT;
-    step(hv, vcpu);
+    if (!hv.access.readWords(vcpu, va, hv.scratchWords, size / 4)) return -XEN_EFAULT;
+    step(hv, vcpu, op);
     hv.charge(OPERATION_NS);
-    if (!hv.access.write(vcpu, va, hv.scratchBytes, 0, size)) return -XEN_EFAULT;
+    if (!hv.access.writeWords(vcpu, va, hv.scratchWords, size / 4)) return -XEN_EFAULT;
   }
   return 0;
 }
@@ -107,8 +135,7 @@ function batchOp(hv: Hypervisor, vcpu: Vcpu, a: Args, size: number, step: Step):
 /** What an operation on a grant costs on the virtual clock. */
 const OPERATION_NS = 300;
 
-function map(hv: Hypervisor, vcpu: Vcpu): void {
-  const op = GnttabMapGrantRef.at(hv.scratch);
+function map(hv: Hypervisor, vcpu: Vcpu, { map: op }: Arguments): void {
   const address = { lo: op.host_addr_lo, hi: op.host_addr_hi };
   op.status = hv.grants.mappings.map(vcpu, op.dom, op.ref, op.flags, address);
   if (op.status !== GNTST_okay) return;
@@ -116,32 +143,27 @@ function map(hv: Hypervisor, vcpu: Vcpu): void {
   op.dev_bus_addr_num = hv.grants.mappings.mfn * 4096;
 }
 
-function unmap(hv: Hypervisor, vcpu: Vcpu): void {
-  const op = GnttabUnmapGrantRef.at(hv.scratch);
+function unmap(hv: Hypervisor, vcpu: Vcpu, { unmap: op }: Arguments): void {
   const address = { lo: op.host_addr_lo, hi: op.host_addr_hi };
   const device = { lo: op.dev_bus_addr_lo, hi: op.dev_bus_addr_hi };
   op.status = hv.grants.mappings.unmap(vcpu, op.handle, address, device, ZERO);
 }
 
-function unmapAndReplace(hv: Hypervisor, vcpu: Vcpu): void {
-  const op = GnttabUnmapAndReplace.at(hv.scratch);
+function unmapAndReplace(hv: Hypervisor, vcpu: Vcpu, { replace: op }: Arguments): void {
   const address = { lo: op.host_addr_lo, hi: op.host_addr_hi };
   const replacement = { lo: op.new_addr_lo, hi: op.new_addr_hi };
   op.status = hv.grants.mappings.unmap(vcpu, op.handle, address, ZERO, replacement);
 }
 
-function copy(hv: Hypervisor, vcpu: Vcpu): void {
-  const op = hv.grants.copies.argument(hv.scratch);
+function copy(hv: Hypervisor, vcpu: Vcpu, { copy: op }: Arguments): void {
   op.status = hv.grants.copies.copy(vcpu.domain, op);
 }
 
-function transfer(hv: Hypervisor, vcpu: Vcpu): void {
-  const op = GnttabTransfer.at(hv.scratch);
+function transfer(hv: Hypervisor, vcpu: Vcpu, { transfer: op }: Arguments): void {
   op.status = hv.grants.copies.transfer(vcpu.domain, op.mfn_num, op.domid, op.ref);
 }
 
-function swap(hv: Hypervisor, vcpu: Vcpu): void {
-  const op = GnttabSwapGrantRef.at(hv.scratch);
+function swap(_hv: Hypervisor, vcpu: Vcpu, { swap: op }: Arguments): void {
   const { grants } = vcpu.domain;
   if (op.ref_a >= grants.entries || op.ref_b >= grants.entries) op.status = GNTST_bad_gntref;
   else if (op.ref_a !== op.ref_b && (grants.pins[op.ref_a] | grants.pins[op.ref_b]) !== 0) op.status = GNTST_eagain;

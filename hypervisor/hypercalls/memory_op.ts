@@ -72,6 +72,8 @@ const MAX_ORDER_PRIVILEGED = 12;
 const PREEMPT_FRAMES = 256;
 /** Virtual-clock cost of a frame allocated (it may have to be cleared) or freed. */
 const FRAME_NS = 400;
+/** And of a place looked at for consecutive ones. */
+const SEARCH_NS = 2;
 
 /** Commands that know no continuation: with anything in the upper bits they are commands that aren't (Xen's arch_memory_op). */
 const WHOLE: ReadonlySet<number> = new Set([
@@ -157,7 +159,7 @@ function reservation(hv: Hypervisor, vcpu: Vcpu, a: Args, command: number, start
   if (!optional && !rangeOk(list, count * 8)) return start;
   let frames = 0;
   for (let i = start; i < count; i++) {
-    if (frames >= PREEMPT_FRAMES && hv.preemptCheck()) {
+    if ((frames >= PREEMPT_FRAMES || (order > 0 && i > start)) && hv.preemptCheck()) {
       a.setNum(0, command + i * (COMMAND_MASK + 1));
       return CONTINUE;
     }
@@ -167,10 +169,17 @@ function reservation(hv: Hypervisor, vcpu: Vcpu, a: Args, command: number, start
         ? shrink(hv, vcpu, domain, entry, order)
         : grow(hv, vcpu, domain, entry, order, command);
     hv.charge(FRAME_NS * 2 ** order);
+    chargeSearch(hv);
     if (!ok) return i;
     frames = (frames >= PREEMPT_FRAMES ? 0 : frames) + 2 ** order;
   }
   return count;
+}
+
+/** Looking for consecutive frames takes long where memory is full and in pieces. */
+function chargeSearch(hv: Hypervisor): void {
+  hv.charge(hv.frames.searched * SEARCH_NS);
+  hv.frames.searched = 0;
 }
 
 /** One extent more: its first frame is written to the list, and numbered as the list said if it is to be populated. */
@@ -223,6 +232,7 @@ function exchange(hv: Hypervisor, vcpu: Vcpu, va: Va | -1): number {
     const outAt = (outList + chunk * outPerChunk * 8) as Va;
     error = exchangeChunk(hv, vcpu, domain, [inAt, inPerChunk, inOrder], [outAt, outPerChunk, outOrder]);
     hv.charge(FRAME_NS * 2 ** Math.max(inOrder, outOrder));
+    chargeSearch(hv);
     if (error) break;
     exchanged += inPerChunk;
     if (hv.preemptCheck()) {

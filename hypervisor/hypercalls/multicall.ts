@@ -2,8 +2,9 @@
 // written into it. An entry that is preempted gets its remaining arguments written back, and the list goes on from it.
 
 import { XEN_EFAULT, XEN_EINVAL } from "../../shared/abi/errno.ts";
-import { __HYPERVISOR_iret, MulticallEntry } from "../../shared/abi/xen.ts";
+import { __HYPERVISOR_iret, __HYPERVISOR_multicall, MulticallEntry } from "../../shared/abi/xen.ts";
 import type { Va } from "../../shared/brand.ts";
+import { Reg } from "../machine/cpu_state.ts";
 import { startOk } from "../memory/guest_access.ts";
 import { CONTINUE, type Handler, NO_RESULT } from "./args.ts";
 
@@ -42,8 +43,10 @@ export const multicall: Handler = (hv, vcpu, a) => {
       a.setNum(1, count);
       return CONTINUE;
     }
-    words[0] = result;
-    words[1] = Math.floor(result / 4294967296);
+    // A handler whose result takes all 64 bits has put it into RAX (get_debugreg), which is this call's own.
+    words[0] = result === NO_RESULT ? vcpu.cpu.lo(Reg.RAX) : result;
+    words[1] = result === NO_RESULT ? vcpu.cpu.hi(Reg.RAX) : Math.floor(result / 4294967296);
+    vcpu.cpu.set(Reg.RAX, __HYPERVISOR_multicall, 0);
     if (!hv.access.writeWords(vcpu, (va + RESULT) as Va, hv.scratchWords, 2)) return -XEN_EFAULT;
     va = (va + SIZE) as Va;
     count--;

@@ -8,7 +8,8 @@ import type { DomId, Va } from "../../shared/brand.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { canonical } from "../machine/cpu_state.ts";
 import type { Vcpu } from "../vcpu.ts";
-import type { Args, Handler } from "./args.ts";
+import { type Args, CONTINUE, type Handler } from "./args.ts";
+import { pause } from "./batch.ts";
 import { mayName, NO_OWNER, pageOwner } from "./page_owner.ts";
 
 /** (virtual address, new entry, UVMF_ flags) */
@@ -24,6 +25,9 @@ export const updateVaMappingOtherdomain: Handler = (hv, vcpu, a) => {
 function update(hv: Hypervisor, vcpu: Vcpu, a: Args, owner: DomId): number {
   // Unlike mmu_update, this call needs privilege for DOMID_IO too.
   if (owner !== vcpu.domain.id && !(vcpu.domain.privileged && mayName(vcpu, owner))) return -XEN_EPERM;
+  const { memory } = vcpu.domain;
+  // What an earlier call left may be what this one is about.
+  if (memory.deferred.length > 0 && !hv.mm.types.settle(memory, () => pause(hv))) return CONTINUE;
   const va = a.va(0);
   const word = hv.mm.findL1(vcpu, va);
   if (word === -1 || va === -1) return -XEN_EINVAL;

@@ -35,7 +35,8 @@ import { rangeOk } from "../memory/guest_access.ts";
 import { fillRunstate, setPeriodic, writeRunstateArea, writeTimeArea } from "../time/vcpu_time.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { setContext } from "../vcpu_context.ts";
-import type { Handler } from "./args.ts";
+import { CONTINUE, type Handler } from "./args.ts";
+import { pause } from "./batch.ts";
 import { copyIn } from "./copy.ts";
 
 /** The longest period and delay, ns: Xen's STIME_DELTA_MAX, and the bound of set_timer_op (2^50, 13 days). */
@@ -130,7 +131,11 @@ function initialise(hv: Hypervisor, current: Vcpu, vcpu: Vcpu, va: Va | -1): num
   const context = VcpuGuestContext.create();
   const bytes = new Uint8Array(context.$view.buffer as ArrayBuffer);
   if (!hv.access.read(current, va, bytes, 0, bytes.length)) return -XEN_EFAULT;
-  return vcpu.initialised ? -XEN_EEXIST : setContext(hv, vcpu, context);
+  if (vcpu.initialised) return -XEN_EEXIST;
+  // Its tables may be new ones, of any size.
+  const tables = [3, 1].map((cr) => Math.floor(context.ctrlreg.num(cr) / FRAME_SIZE));
+  const set = (): number => setContext(hv, vcpu, context);
+  return hv.mm.inPieces(vcpu.domain.memory, tables, () => pause(hv), set) ?? CONTINUE;
 }
 
 function down(hv: Hypervisor, vcpu: Vcpu): number {

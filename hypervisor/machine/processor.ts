@@ -48,6 +48,13 @@ export interface Tlb {
   retire(mfn: Mfn): void;
   /** Drops what was decoded from the frame: to be called when something other than a guest's store has written to it. */
   dropCode(mfn: Mfn): void;
+  /**
+   * One more device (`may`) may write to the frame from now on, or one less. A device doesn't say when it does: what is decoded
+   * from such a frame is good until `dropDeviceCode`.
+   */
+  deviceWrites(mfn: Mfn, may: boolean): void;
+  /** Drops what was decoded from frames that devices may write: to be called before a vcpu can learn that they have. */
+  dropDeviceCode(): void;
 }
 
 /** What the x86 processor needs from the machine around it. */

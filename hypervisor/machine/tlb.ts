@@ -51,6 +51,10 @@ export class SoftTlb implements Tlb {
   /** Where each frame may be in the code cache: 0 nowhere, slot + 1, or MANY. */
   readonly #codeSlots: Uint16Array;
   readonly #codeFrames: CodeFrames;
+  /** How many devices may write to each frame. */
+  readonly #writers: Uint32Array;
+  /** Frames with writers from which code was executed since `dropDeviceCode`. */
+  readonly #deviceCode = new Set<Mfn>();
 
   constructor(memory: MachineMemory, codeFrames: CodeFrames) {
     this.dataAddress = memory.reserve(DATA_SLOTS * DATA_ENTRY);
@@ -61,6 +65,7 @@ export class SoftTlb implements Tlb {
     this.#slots = new Uint32Array(memory.frames);
     this.#codeSlots = new Uint16Array(memory.frames);
     this.#codeFrames = codeFrames;
+    this.#writers = new Uint32Array(memory.frames);
   }
 
   /** The number that stands for this table now, 1 to 4095. */
@@ -114,6 +119,7 @@ export class SoftTlb implements Tlb {
     this.#u32[at + 3] = mfn;
     const known = this.#codeSlots[mfn];
     if (known !== slot + 1) this.#codeSlots[mfn] = known === 0 ? slot + 1 : MANY;
+    if (this.#writers[mfn] !== 0) this.#deviceCode.add(mfn);
   }
 
   /** Every translation for data that a processor would still use: for the walker over page types. */
@@ -177,6 +183,18 @@ export class SoftTlb implements Tlb {
     this.#codeSlots[mfn] = 0;
     if (known === MANY) for (let slot = 0; slot < CODE_SLOTS; slot++) this.#clearCodeOf(slot, mfn);
     else if (known !== 0) this.#clearCodeOf(known - 1, mfn);
+  }
+
+  deviceWrites(mfn: Mfn, may: boolean): void {
+    this.#writers[mfn] += may ? 1 : -1;
+    // Before: so that it is entered again and noticed. After: for the last thing that was written.
+    this.dropCode(mfn);
+  }
+
+  dropDeviceCode(): void {
+    if (this.#deviceCode.size === 0) return;
+    for (const mfn of this.#deviceCode) this.dropCode(mfn);
+    this.#deviceCode.clear();
   }
 
   #clearCodeOf(slot: number, mfn: Mfn): void {

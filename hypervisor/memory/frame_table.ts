@@ -73,6 +73,9 @@ export class FrameTable {
   #freeHead = NONE;
   #freed = 0;
   #untouched: number;
+  #foundAt = 0;
+  /** Places looked at for consecutive frames since somebody last set this to 0. */
+  searched = 0;
 
   /** To be made after everybody has reserved what they need at the bottom of machine memory. */
   constructor(memory: MachineMemory, tlb: Tlb, m2p: MachineToPhys) {
@@ -314,10 +317,17 @@ export class FrameTable {
   #findRun(count: number, align: number): Mfn | -1 {
     const aligned = Math.ceil(this.#untouched / align) * align;
     if (aligned + count <= this.totalFrames) return aligned as Mfn;
-    for (let at = Math.ceil(this.first / align) * align; at + count <= this.totalFrames; at += align) {
+    // On from where the last one was found, so that many in a row don't all look at the same frames again.
+    const first = Math.ceil(this.first / align) * align;
+    let at = Math.max(first, Math.ceil(this.#foundAt / align) * align);
+    for (let looks = Math.floor((this.totalFrames - first) / align); looks > 0; looks--, at += align) {
+      if (at + count > this.totalFrames) at = first;
+      this.searched++;
       let i = 0;
       while (i < count && this.owner[at + i] === DOMID_INVALID) i++;
-      if (i === count) return at as Mfn;
+      if (i < count) continue;
+      this.#foundAt = at;
+      return at as Mfn;
     }
     return -1;
   }

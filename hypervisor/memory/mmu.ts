@@ -12,6 +12,7 @@ import type { Tlb } from "../machine/processor.ts";
 import { Pte, pteMfn } from "../machine/pte.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { DirectStores, type Stepper } from "./direct_store.ts";
+import type { DomainMemory } from "./domain_memory.ts";
 import { adjustHi, adjustLo, l1FlagsOk, onlyHarmlessChange, tableFlagsOk } from "./entries.ts";
 import { type FrameTable, PageFlag, PageType } from "./frame_table.ts";
 import { addressOk } from "./guest_access.ts";
@@ -62,7 +63,7 @@ export class MemoryManagement {
       newHi = adjustHi(level, lo, hi);
     }
     if (!present || !onlyHarmlessChange(oldLo, oldHi, newLo, newHi)) {
-      // The table must stay one whatever its own entries' references do, so it is held as page_lock holds it.
+      // The table must stay one until this is done, and may be let go by its last user in between.
       f.typeCount[table]++;
       const error = present ? this.types.getEntry(level, table, newLo, newHi, owner, pageOwner) : 0;
       if (!error) {
@@ -71,7 +72,7 @@ export class MemoryManagement {
         // Guests count on tables above level 1 to take effect at once, linear mappings of them included.
         if (level > 1 && oldLo & Pte.P) this.#tlb.flushAll();
       }
-      f.typeCount[table]--;
+      this.types.put(table);
       return error;
     }
     this.#write(word, newLo, newHi, oldLo, preserveAd);
@@ -172,6 +173,22 @@ export class MemoryManagement {
     else if (vcpu.domain.m2pStrict) this.types.showM2p(mfn as Mfn, false);
     this.#tlb.flushTable(mfn as Mfn);
     return 0;
+  }
+
+  /**
+   * Does `work`, which makes level-4 tables of `tables` (frame numbers as a guest gave them), a piece at a time: undefined when
+   * `stop` said so before it could be done, and it is to be asked for again. What it leaves to be undone is undone as far as
+   * time allows, the rest by whatever changes tables next.
+   */
+  inPieces<R>(memory: DomainMemory, tables: readonly number[], stop: () => boolean, work: () => R): R | undefined {
+    const { long, types } = this;
+    if (!types.settle(memory, stop)) return undefined;
+    for (const mfn of tables) if (!long.prepare(memory, mfn, PageType.L4, stop)) return undefined;
+    types.deferring = true;
+    const result = work();
+    types.deferring = false;
+    long.finish(memory, stop);
+    return result;
   }
 
   /** Makes the processor use the table of the vcpu's current mode; a vcpu without a user table uses the kernel's. */

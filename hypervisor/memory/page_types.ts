@@ -67,12 +67,13 @@ export class PageTypes {
     }
     f.typeCount[mfn] = 1;
     if (f.flags[mfn] & PageFlag.Validated) return 0;
+    const before = this.#deferred;
     const error = this.#promote(mfn, type);
     if (error) {
       f.typeCount[mfn] = 0;
       f.type[mfn] = PageType.None;
       f.linear[mfn] = 0;
-      this.#settleIfDue(mfn);
+      this.#settleIfDue(mfn, before);
     } else f.flags[mfn] |= PageFlag.Validated;
     return error;
   }
@@ -81,11 +82,12 @@ export class PageTypes {
   put(mfn: Mfn, parent: Mfn | -1 = -1): void {
     const f = this.#frames;
     if (f.typeCount[mfn] === 0) throw new Error(`type count of frame ${mfn} would fall below zero`);
+    const before = this.#deferred;
     const linear = parent !== -1 && f.type[parent] === f.type[mfn];
     if (f.typeCount[mfn] === 1 && isTable(f.type[mfn])) this.#demote(mfn);
     f.typeCount[mfn]--;
     if (linear) this.#dropLinear(mfn, parent);
-    this.#settleIfDue(mfn);
+    this.#settleIfDue(mfn, before);
   }
 
   #dropLinear(mfn: Mfn, parent: Mfn): void {
@@ -93,10 +95,11 @@ export class PageTypes {
     this.#frames.linear[parent]--;
   }
 
-  #settleIfDue(mfn: Mfn): void {
-    if (this.#deferred === 0 || this.deferring) return;
+  /** Undoes what the present call has deferred; what was so `before` stays, for it may be much. */
+  #settleIfDue(mfn: Mfn, before: number): void {
+    if (this.#deferred <= before || this.deferring) return;
     const memory = this.#frames.memoryOf(this.#frames.ownerOf(mfn));
-    if (memory) this.settle(memory, () => false);
+    if (memory) this.settle(memory, () => this.#deferred <= before);
   }
 
   /** Undoes a domain's deferred tables, each at the cost of one table, until `stop` says so: true when none is left. */

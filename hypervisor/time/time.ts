@@ -15,6 +15,11 @@ import { Timers } from "./timers.ts";
 /** With tsc_shift 1 the factor 2^31 makes ((tsc << 1) * mul) >> 32 the tsc itself. */
 const TSC_MUL_ONE = 0x80000000;
 
+/** Bits 63 to 32 of a time in ns, which may be above 2^53: after 104 days. */
+export function nsHigh(ns: number): number {
+  return Math.floor(ns / 4294967296) >>> 0;
+}
+
 export class Time {
   readonly clock: Clock;
   readonly timers = new Timers();
@@ -40,8 +45,10 @@ export class Time {
     const version = Atomics.load(this.#memory.i32, word) & ~1;
     Atomics.store(this.#memory.i32, word, version | 1);
     const now = this.now();
-    info.tsc_timestamp_num = now;
-    info.system_time_num = now;
+    info.tsc_timestamp_lo = now >>> 0;
+    info.tsc_timestamp_hi = nsHigh(now);
+    info.system_time_lo = now >>> 0;
+    info.system_time_hi = nsHigh(now);
     info.tsc_to_system_mul = TSC_MUL_ONE;
     info.tsc_shift = 1;
     info.flags = XEN_PVCLOCK_TSC_STABLE_BIT;

@@ -1,6 +1,12 @@
 // Timers: a binary heap by deadline, equal deadlines in the order in which they were set, so that the virtual clock's runs
 // repeat. Each timer is an object of whoever uses it, made once and set again and again. Run by the main loop.
 
+/**
+ * Deadlines from here on (two years) never come: a guest alone with such a timer would else take the virtual clock, which
+ * skips idle time, to where it no longer counts the nanoseconds of a hypercall.
+ */
+const NEVER = 2 ** 56;
+
 export class Timer {
   /** System time in ns at which it fires. Meaningful while it is set. */
   deadline = 0;
@@ -35,7 +41,7 @@ export class Timers {
   /** Sets the timer, again if it is set already. A deadline in the past fires at the next look. */
   set(timer: Timer, deadline: number): void {
     this.stop(timer);
-    timer.deadline = deadline;
+    timer.deadline = deadline < NEVER ? deadline : Number.POSITIVE_INFINITY;
     timer.sequence = this.#sequence++;
     timer.index = this.#heap.length;
     this.#heap.push(timer);

@@ -11,6 +11,7 @@ import type { Va } from "../../shared/brand.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { withKernelTable } from "../traps/guest_mode.ts";
 import type { Vcpu, VcpuHooks } from "../vcpu.ts";
+import { nsHigh } from "./time.ts";
 
 const ENTRY_TIME = VcpuRunstateInfo.offsets.state_entry_time;
 const UPDATE_HIGH = 0x80000000;
@@ -59,11 +60,12 @@ export function fillRunstate(hv: Hypervisor, vcpu: Vcpu, at: number): void {
   hv.scratchBytes.fill(0, at, at + VcpuRunstateInfo.size); // Its padding goes to the guest too.
   const info = VcpuRunstateInfo.at(hv.scratch, at);
   info.state = vcpu.runstate;
-  info.state_entry_time_num = vcpu.runstateSince;
+  info.state_entry_time_lo = vcpu.runstateSince >>> 0;
+  info.state_entry_time_hi = nsHigh(vcpu.runstateSince);
   for (let state = RUNSTATE_running; state < 4; state++) {
     // Of the state that it is in, only what lies before the entry time is counted, unless somebody else asks.
     const time = hv.current === vcpu ? vcpu.runstateTime[state] : hv.sched.timeIn(vcpu, state);
-    info.time.setNum(state, Math.floor(time));
+    info.time.setHalves(state, time >>> 0, nsHigh(time));
   }
 }
 

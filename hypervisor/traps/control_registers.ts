@@ -5,7 +5,7 @@
 
 import { XEN_EINVAL, XEN_ENODEV, XEN_EPERM } from "../../shared/abi/errno.ts";
 import { VcpuInfo } from "../../shared/abi/xen.ts";
-import type { Mfn } from "../../shared/brand.ts";
+import { pause } from "../hypercalls/batch.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { canonical } from "../machine/cpu_state.ts";
 import { addressOk } from "../memory/guest_access.ts";
@@ -42,8 +42,8 @@ export function readControl(hv: Hypervisor, vcpu: Vcpu, reg: number): bigint | u
   }
 }
 
-/** mov to CRn; false: #GP. */
-export function writeControl(hv: Hypervisor, vcpu: Vcpu, reg: number, value: bigint): boolean {
+/** mov to CRn; false: #GP; undefined: not done yet, to be executed again after others had their chance to run. */
+export function writeControl(hv: Hypervisor, vcpu: Vcpu, reg: number, value: bigint): boolean | undefined {
   switch (reg) {
     case 0:
       if ((value & ~BigInt(CR0_TS)) !== BigInt(CR0)) return false;
@@ -53,9 +53,13 @@ export function writeControl(hv: Hypervisor, vcpu: Vcpu, reg: number, value: big
       hv.memory.view.setBigUint64(vcpu.vcpuInfo + VcpuInfo.offsets.arch, value, true);
       return true;
     case 3: {
-      const mfn = value >> 12n;
-      if (mfn >= BigInt(hv.memory.frames)) return false;
-      return hv.mm.setGuestTable(vcpu, Number(mfn) as Mfn, false) === 0;
+      if (value >> 12n >= BigInt(hv.memory.frames)) return false;
+      const mfn = Number(value >> 12n);
+      const load = (): boolean => hv.mm.setGuestTable(vcpu, mfn, false) === 0;
+      const { memory } = vcpu.domain;
+      const loaded = hv.mm.inPieces(memory, [mfn], () => pause(hv), load);
+      // Executed again it finds itself done, and goes on with undoing the old table.
+      return loaded && memory.deferred.length > 0 ? undefined : loaded;
     }
     case 4:
       return true; // Bits that the guest may not change are ignored, as in Xen; the rest don't exist here.

@@ -36,7 +36,7 @@ export interface Instruction {
   segment: number;
 }
 
-/** Emulates the instruction at RIP. False: it is to be #GP. When true, RIP has moved or an exception was delivered. */
+/** Emulates the instruction at RIP. False: it is to be #GP. When true, RIP has moved, an exception was delivered, or it is to be done again. */
 export function emulatePrivileged(hv: Hypervisor, vcpu: Vcpu): boolean {
   hv.charge(EMULATE_NS);
   const insn = fetch(hv, vcpu);
@@ -114,7 +114,7 @@ function moveRegister(hv: Hypervisor, vcpu: Vcpu, insn: Instruction, opcode: num
   }
   const value = cpu.big(general);
   const ok = opcode === 0x22 ? writeControl(hv, vcpu, special, value) : writeDebug(vcpu, special, value) === 0;
-  return ok && done(cpu, insn.at + 3);
+  return ok === undefined || (ok && done(cpu, insn.at + 3)); // Not done yet: RIP stays.
 }
 
 function done(cpu: CpuState, length: number): true {

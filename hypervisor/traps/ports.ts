@@ -13,6 +13,8 @@ import { Flag } from "./flags.ts";
 import { withKernelTable } from "./guest_mode.ts";
 import { moveRip } from "./traps.ts";
 
+/** What an element costs on the virtual clock, ns. */
+const ELEMENT_NS = 100;
 /** Elements of one `rep ins` or `rep outs` carried out before the guest is returned to. */
 const STRING_BATCH = 256;
 
@@ -68,6 +70,7 @@ export function stringIo(hv: Hypervisor, vcpu: Vcpu, insn: Instruction, opcode: 
   const step = cpu.lo(Reg.RFLAGS) & Flag.DF ? -bytes : bytes;
   const goal = insn.rep ? Math.min(cpu.num(Reg.RCX), STRING_BATCH) : 1;
   for (let i = 0; i < goal; i++) {
+    hv.charge(ELEMENT_NS);
     const va = cpu.va(index);
     if (va === -1) return false;
     if (!moveElement(hv, vcpu, va, bytes, port, (opcode & 2) !== 0)) {

@@ -27,6 +27,8 @@ import { Flag } from "./flags.ts";
 /** Vectors with an error code: #DF, #TS, #NP, #SS, #GP, #PF, #AC. */
 const HAS_ERROR_CODE = (1 << TRAP_double_fault) | (0x1f << 10) | (1 << 17);
 const LINUX_SYSCALL_VECTOR = 0x80;
+/** What a store to a page table costs on the virtual clock, ns. */
+const DIRECT_STORE_NS = 1000;
 const DR6_SINGLE_STEP = 0x4000n;
 
 const NAMES: Record<number, string> = {
@@ -97,7 +99,10 @@ export class Traps {
     const error = vcpu.cpu.field(CpuLayout.errorCode);
     switch (vector) {
       case TRAP_page_fault:
-        if (this.#hv.mm.handlePageFault(vcpu)) return;
+        if (this.#hv.mm.handlePageFault(vcpu)) {
+          this.#hv.charge(DIRECT_STORE_NS);
+          return;
+        }
         break;
       case TRAP_invalid_op:
         if (emulateForced(this.#hv, vcpu)) return;

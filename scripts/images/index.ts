@@ -2,7 +2,7 @@
 // in the user's cache folder), and makes the initramfs images for Linux. Needs Debian's apt and a network for what isn't
 // there yet; no root. Exit status 1, with a line for each, if something can't be had; tests that need it then skip.
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { unpackKernel } from "../../dom0/toolstack/image/index.ts";
 import { FetchError, fetchSource, SOURCES } from "./fetch.ts";
 import {
@@ -17,7 +17,13 @@ import {
 import { type InitramfsKind, initramfs } from "./initramfs.ts";
 
 const folder = imagesFolder();
-mkdirSync(folder, { recursive: true });
+try {
+  mkdirSync(folder, { recursive: true });
+  accessSync(folder, constants.W_OK);
+} catch (error) {
+  console.error(`images: ${(error as Error).message}: XENOLITH_IMAGES names another folder`);
+  process.exit(1);
+}
 
 for (const source of SOURCES) {
   const missing = missingImages(

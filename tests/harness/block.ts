@@ -43,9 +43,10 @@ export class BlockRig {
     yield* this.disks.attach(SELF, disk);
   }
 
-  *connect(devid = 51712, ringPages = 1): Task<BlockFront> {
+  *connect(devid = 51712, ringPages = 1, persistent = true): Task<BlockFront> {
+    const { kernel, store } = this;
     const path = frontendPath(SELF, "vbd", devid);
-    return yield* BlockFront.connect({ kernel: this.kernel, store: this.store, path, backendDomid: SELF, ringPages });
+    return yield* BlockFront.connect({ kernel, store, path, backendDomid: SELF, ringPages, persistent });
   }
 
   /** A node of the disk's backend folder. */

@@ -1,6 +1,7 @@
 // Boots a machine with dom0 in the test's own thread, its devices simulated (host.ts) and served at once. On the virtual
 // clock the same test gives the same run.
 
+import { compileKernel } from "../../dom0/host/compile_kernel.ts";
 import { DeviceHost } from "../../dom0/host/devices.ts";
 import { allocateMemory, createMachine, DeviceBus, type Machine } from "../../hypervisor/index.ts";
 import type { KernelMain } from "../../shared/kernel.ts";
@@ -18,7 +19,7 @@ export interface Dom0Options {
 }
 
 /** A turn of the main loop may execute a million instructions, so a limit of turns alone can take an hour. */
-const HANG_MS = 60_000;
+const HANG_MS = 240_000;
 
 export class Dom0Machine {
   readonly host = new SimulatedHost();
@@ -39,12 +40,13 @@ export class Dom0Machine {
       dom0: { main: options.main, memoryMiB: options.dom0MemoryMiB ?? 16 },
       devices: this.bus,
       guestConsoleIo: options.guestConsoleIo ?? false,
+      compileKernel,
     });
   }
 
   /**
    * Runs until `done` says so, and throws when that can't come any more: dom0 has ended, all sleep for ever, the limit of
-   * turns of the main loop is reached, or a minute of real time is over, so that a guest that spins doesn't hold up all
+   * turns of the main loop is reached, or HANG_MS of real time are over, so that a guest that spins doesn't hold up all
    * tests. The error has the terminal's and the log's ends.
    */
   runUntil(done: () => boolean, limitSteps = 2_000_000): void {

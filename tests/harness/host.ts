@@ -1,10 +1,21 @@
 // A simulated host for tests: files in a map, a terminal that is a script and a string, everything answered at once, in
 // the test's own thread. What dom0 has asked for can be looked at afterwards.
 
-import type { ChannelService, FileService, HostServices, TerminalService } from "../../dom0/host/devices.ts";
-import type { FileInfo, OpenedFile, TerminalInfo } from "../../shared/devices.ts";
+import { type KernelBundle, KernelBundler } from "../../dom0/host/bundler.ts";
+import type {
+  ChannelService,
+  FileService,
+  HostServices,
+  KernelService,
+  TerminalService,
+} from "../../dom0/host/devices.ts";
+import type { FileInfo, KernelModule, OpenedFile, TerminalInfo } from "../../shared/devices.ts";
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
+
+const BUNDLER = new KernelBundler(process.cwd());
+/** What was bundled before in this process, by path and text. */
+const BUNDLES = new Map<string, KernelBundle>();
 
 function fail(code: string): never {
   throw Object.assign(new Error(code), { code });
@@ -34,6 +45,8 @@ export class SimulatedHost implements HostServices, FileService, TerminalService
   readonly files = this;
   readonly terminal = this;
   channels: ChannelService | undefined = undefined;
+  /** Kernels in TypeScript are taken from the simulated disk; what they import, from the real one. */
+  kernels: KernelService | undefined = { bundle: (path) => this.#bundle(path) };
   readonly config = { version: "0.0.0", logs: true };
   /** What is on the disk, by path. */
   readonly disk = new Map<string, Uint8Array>();
@@ -127,6 +140,10 @@ export class SimulatedHost implements HostServices, FileService, TerminalService
     if (!this.#open.delete(handle)) fail("EBADF");
   }
 
+  size(handle: number): number {
+    return this.#data(handle).length;
+  }
+
   stat(path: string): FileInfo {
     const data = this.disk.get(path);
     if (data) return { kind: "file", size: data.length, mtimeMs: 0 };
@@ -156,6 +173,16 @@ export class SimulatedHost implements HostServices, FileService, TerminalService
 
   exit(status: number): void {
     this.exitStatus = status;
+  }
+
+  #bundle(path: string): KernelModule {
+    const text = new TextDecoder().decode(this.disk.get(path) ?? fail("ENOENT"));
+    const key = `${path}\n${text}`;
+    const bundle = BUNDLES.get(key) ?? BUNDLER.bundleText(path, text);
+    BUNDLES.set(key, bundle);
+    if ("error" in bundle) return bundle;
+    this.disk.set(bundle.name, new TextEncoder().encode(bundle.text));
+    return { name: bundle.name, ...this.open(bundle.name, "r") };
   }
 
   #data(handle: number): Uint8Array {

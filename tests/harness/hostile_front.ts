@@ -26,6 +26,7 @@ export class HostileFront {
   readonly #random: Random;
   readonly #base: string;
   readonly #back: string;
+  readonly #persistent: boolean;
   readonly #data;
   readonly #refs: number[];
   readonly #ringPage;
@@ -35,7 +36,8 @@ export class HostileFront {
   /** Cases tried, responses by status, connections ended by a bad index. */
   readonly counts = { cases: 0, okay: 0, error: 0, unsupported: 0, shut: 0 };
 
-  constructor(rig: BlockRig, random: Random, devid = 51712) {
+  constructor(rig: BlockRig, random: Random, persistent = false, devid = 51712) {
+    this.#persistent = persistent;
     this.#rig = rig;
     this.#kernel = rig.kernel;
     this.#random = random;
@@ -59,6 +61,7 @@ export class HostileFront {
     this.#port = this.#kernel.events.allocUnbound(SELF);
     yield* store.write(`${this.#base}/ring-ref`, String(this.#ringRef));
     yield* store.write(`${this.#base}/event-channel`, String(this.#port.port));
+    yield* store.write(`${this.#base}/feature-persistent`, this.#persistent ? "1" : "0");
     yield* store.write(`${this.#base}/state`, "3");
     yield* store.waitFor(`${this.#back}/state`, ["4"]);
   }

@@ -28,13 +28,19 @@ export class NbdServer {
     this.#options = options;
   }
 
-  listen(path: string): Promise<void> {
+  /** A path, or "": some port of the loopback, which is given. */
+  async listen(path: string): Promise<number> {
     this.#server = createServer((socket) => {
       this.#sockets.add(socket);
       socket.on("error", () => {});
       this.#serve(socket).catch(() => socket.destroy());
     });
-    return new Promise((resolve) => this.#server?.listen(path, resolve));
+    const listening = new Promise<void>((resolve) => this.#server?.once("listening", resolve));
+    if (path === "") this.#server.listen(0, "127.0.0.1");
+    else this.#server.listen(path);
+    await listening;
+    const address = this.#server.address();
+    return typeof address === "object" ? (address?.port ?? 0) : 0;
   }
 
   /** As by kill -9 and a crash of its host: what was not flushed is gone. */
@@ -43,6 +49,14 @@ export class NbdServer {
     this.#sockets.clear();
     await new Promise((resolve) => this.#server?.close(resolve));
     this.seen = Buffer.from(this.stable);
+  }
+
+  /** While it is dead: another size from now on. What is new is zeros. */
+  resize(sizeBytes: number): void {
+    const data = Buffer.alloc(sizeBytes);
+    this.stable.copy(data);
+    this.stable = data;
+    this.seen = Buffer.from(data);
   }
 
   async #serve(socket: Socket): Promise<void> {
@@ -95,6 +109,14 @@ export class NbdServer {
     }
     const data = command === 1 ? await reader.take(size) : undefined;
     if (this.mute) return;
+    if (at + size > this.seen.length) {
+      const refusal = Buffer.alloc(16);
+      refusal.writeUInt32BE(0x67446698, 0);
+      refusal.writeUInt32BE(command === 1 ? 28 : 22, 4);
+      head.copy(refusal, 8, 8, 16);
+      socket.write(refusal);
+      return;
+    }
     this.counts[command]++;
     const reply = Buffer.alloc(16);
     reply.writeUInt32BE(0x67446698, 0);

@@ -21,9 +21,13 @@ export class RunningSession {
   #errors = "";
   #over = false;
 
-  /** With `open` the input goes on by `type`, to `end`. */
-  constructor(commands: readonly string[], { timeoutS = 240, open = false } = {}) {
-    const child = spawn(process.execPath, ["scripts/start.mjs"], { cwd: root, timeout: timeoutS * 1000 });
+  /** With `open` the input goes on by `type`, to `end`. `options` are those of `npm start`, `within` a program that runs it. */
+  constructor(
+    commands: readonly string[],
+    { timeoutS = 900, open = false, options = [] as readonly string[], within = [] as readonly string[] } = {},
+  ) {
+    const [program, ...args] = [...within, process.execPath, "scripts/start.mjs", ...options];
+    const child = spawn(program, args, { cwd: root, timeout: timeoutS * 1000 });
     this.process = child;
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.#output += text;
@@ -58,10 +62,10 @@ export class RunningSession {
     return plain(this.#output);
   }
 
-  /** Waits until it has shown `text`. */
-  async shows(text: string): Promise<void> {
-    while (!this.output.includes(text)) {
-      if (this.#over) throw new Error(`it ended without "${text}":\n${this.output}${this.#errors}`);
+  /** Waits until it has shown `text`, or what matches it. */
+  async shows(text: string | RegExp): Promise<void> {
+    while (typeof text === "string" ? !this.output.includes(text) : !text.test(this.output)) {
+      if (this.#over) throw new Error(`it ended without ${text}:\n${this.output}${this.#errors}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

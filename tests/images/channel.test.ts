@@ -21,7 +21,7 @@ const guest = { kernel: imagePath("vmlinuz"), memory: 160, ramdisk: imagePath("s
 
 /** Types a command, and waits until it is done. */
 function typed(command: string, step: number): string {
-  return `xl console linux --timeout 60 --send "${command}; echo done ${step}" --expect "done ${step}\\n"`;
+  return `xl console linux --timeout 200 --send "${command}; echo done ${step}" --expect "done ${step}\\n"`;
 }
 
 describe.skipIf(missing)(`hvc_xen${missing ? ` (skipped: ${missing})` : ""}`, () => {
@@ -34,7 +34,7 @@ describe.skipIf(missing)(`hvc_xen${missing ? ` (skipped: ${missing})` : ""}`, ()
     const peer: ChildProcess = spawn(process.execPath, ["tests/images/channel_peer.mjs", path], { stdio: "inherit" });
     const { status, output, errors } = session([
       `xl create ${config}`,
-      `xl console linux --timeout 120 --expect "xenolith# $"`,
+      `xl console linux --timeout 200 --expect "xenolith# $"`,
       typed("exec 5<>/dev/hvc1; stty raw -echo <&5", 1),
       typed("echo hello >&5; head -n 1 <&5", 2),
       typed("echo again >&5; head -n 1 <&5", 3),

@@ -9,7 +9,7 @@ function visit(path, left) {
   socket.on("data", (bytes) => {
     line += bytes;
     if (!line.endsWith("\n")) return;
-    socket.end(line.toUpperCase());
+    socket.end(line.toUpperCase(), () => socket.destroy());
     if (left > 1) socket.once("close", () => visit(path, left - 1));
   });
 }

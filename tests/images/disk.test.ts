@@ -64,7 +64,7 @@ describe.skipIf(noGrub)(`GRUB with a disk${noGrub ? ` (skipped: ${noGrub})` : ""
     );
     const { output, errors } = session([
       `xl create ${config}`,
-      `xl console grub --timeout 100 --expect "grub> $" ${steps.join(" ")}`,
+      `xl console grub --timeout 200 --expect "grub> $" ${steps.join(" ")}`,
       "xl block-list grub",
       "xl console grub --send halt",
       "xl console grub",
@@ -97,7 +97,7 @@ describe.skipIf(noLinux)(`Linux with disks${noLinux ? ` (skipped: ${noLinux})` :
       "mount -t ext4 /dev/xvda /mnt && cat /mnt/there",
       "seq 100000 >/mnt/numbers; mkdir /mnt/dir; dd if=/dev/zero of=/mnt/dir/zeros bs=64k count=100 2>/dev/null; sync",
       "umount /mnt; mount -t ext4 /dev/xvda /mnt; md5sum /mnt/numbers; wc -c </mnt/dir/zeros",
-      "blockdev --getsize64 /dev/xvda; cat /sys/block/xvda/queue/physical_block_size",
+      "blockdev --getsize64 /dev/xvda; cat /sys/block/xvda/queue/physical_block_size; dmesg | grep -o 'persistent grants: .*'",
       // Attached while it runs, used, and taken away again.
       "while [ ! -b /dev/xvdb ]; do usleep 100000; done; echo hot | dd of=/dev/xvdb bs=512 conv=sync,fsync 2>/dev/null",
       "head -c 4 /dev/xvdb",
@@ -107,18 +107,18 @@ describe.skipIf(noLinux)(`Linux with disks${noLinux ? ` (skipped: ${noLinux})` :
       `xl create ${config}`,
       `xl console disks --timeout 200 --expect "xenolith# $" ${[0, 1, 2, 3].map(step).join(" ")}`,
       "xl block-attach disks ram:8M,raw,xvdb,rw",
-      `xl console disks --timeout 60 ${[4, 5].map(step).join(" ")}`,
+      `xl console disks --timeout 200 ${[4, 5].map(step).join(" ")}`,
       "xl block-list disks",
       "xl block-detach disks xvdb",
       "xl block-list disks",
-      `xl console disks --timeout 60 --send "umount /mnt; exit"`,
+      `xl console disks --timeout 200 --send "umount /mnt; exit"`,
       "xl console disks",
       "xl list",
     ]);
     expect(errors).toBe("");
     expect(output).toContain("already\n");
     expect(output).toContain(`${createHash("md5").update(numbers).digest("hex")}  /mnt/numbers\n6553600\n`);
-    expect(output).toContain("67108864\n4096\n");
+    expect(output).toContain("67108864\n4096\npersistent grants: enabled; indirect descriptors: enabled;");
     expect(output).toContain("hot\ndone 6");
     expect(output.match(/^51728 /gm)).toHaveLength(1);
     expect(output.match(/^51712 /gm)).toHaveLength(2);

@@ -26,7 +26,7 @@ describe.skipIf(missing)(`GRUB${missing ? ` (skipped: ${missing})` : ""}`, () =>
     const started = Date.now();
     const { status, output, errors } = session([
       `xl create ${config}`,
-      `xl console grub --timeout 100 --expect "grub> $" ${steps.join(" ")} --send halt --expect halt`,
+      `xl console grub --timeout 200 --expect "grub> $" ${steps.join(" ")} --send halt --expect halt`,
       "xl console grub",
       "xl list",
     ]);

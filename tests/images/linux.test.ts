@@ -92,23 +92,23 @@ describe.skipIf(missing)(`Linux 6.1${missing ? ` (skipped: ${missing})` : ""}`, 
 
   test("paused it stands still, unpaused it goes on, and xl shutdown ends it", () => {
     const config = configurations.write("paused", shell);
-    const loop = "i=0; while [ $i -lt 20 ]; do i=$((i+1)); usleep 100000; done; echo counted $i";
+    const loop = "i=0; while [ $i -lt 50 ]; do i=$((i+1)); usleep 100000; done; echo counted $i";
     const { status, output, errors } = session([
       `xl create ${config}`,
       `xl console paused --timeout 200 --expect "${PROMPT}" --send "${loop}"`,
       "xl pause paused",
       "xl list",
       // Nothing comes while it is paused: this one fails, and makes the exit status 1.
-      'xl console paused --timeout 4 --expect "counted 20"',
+      'xl console paused --timeout 4 --expect "counted 50"',
       "xl unpause paused",
-      'xl console paused --timeout 60 --expect "counted 20"',
+      'xl console paused --timeout 200 --expect "counted 50"',
       "xl shutdown -w paused",
       "xl list",
     ]);
     expect(output).toMatch(/^paused +\d+ +256 +1 +--p--- /m);
-    expect(output.match(/^xl console: .*/gm)).toEqual(["xl console: /counted 20/ did not appear within 4 s"]);
+    expect(output.match(/^xl console: .*/gm)).toEqual(["xl console: /counted 50/ did not appear within 4 s"]);
     expect(errors).toBe("");
-    expect(output.match(/^counted 20$/gm)).toHaveLength(1);
+    expect(output.match(/^counted 50$/gm)).toHaveLength(1);
     expect(output.slice(output.lastIndexOf("Domain-0"))).not.toMatch(/^paused /m);
     expect(status).toBe(1);
   });

@@ -14,7 +14,7 @@ export { plain, RunningSession } from "../harness/running.ts";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 /** Runs dom0's commands, one a line, in a new machine, which may be given options. */
-export function session(commands: readonly string[], timeoutS = 240, options: readonly string[] = []): Session {
+export function session(commands: readonly string[], timeoutS = 900, options: readonly string[] = []): Session {
   const run = spawnSync(process.execPath, ["scripts/start.mjs", ...options], {
     cwd: root,
     input: commands.map((command) => `${command}\n`).join(""),

@@ -9,11 +9,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { imagePath } from "../../scripts/images/folder.ts";
-import { Configurations, lacking, session } from "./machine.ts";
+import { Configurations, lacking, RunningSession, session } from "./machine.ts";
 
 const missing = lacking("vmlinuz", "net");
 const has = (program: string): boolean => spawnSync(program, ["--version"], { stdio: "ignore" }).error === undefined;
 const noPasst = missing ?? (has("passt") ? undefined : "no passt: apt-get install passt");
+
+/** Runs a program as root of a network of its own. */
+const NAMESPACE = ["unshare", "--map-root-user", "--net"];
+const noTap = ["nsenter", "perl"].every(has)
+  ? spawnSync(NAMESPACE[0], [...NAMESPACE.slice(1), "ip", "tuntap", "add", "tap0", "mode", "tap"]).status === 0
+    ? undefined
+    : "no taps in a namespace of this user's"
+  : "no nsenter or perl";
 
 const configurations = new Configurations();
 const folder = mkdtempSync(join(tmpdir(), "xenolith-net-"));
@@ -37,8 +45,12 @@ function sequenceMd5(count: number): string {
 function typed(domain: string, command: string, prompt = false): string {
   step++;
   const first = prompt ? `--expect "${PROMPT}" ` : "";
-  return `xl console ${domain} --timeout 120 ${first}--send "${command}; echo done ${step}" --expect "done ${step}\\n"`;
+  return `xl console ${domain} --timeout 200 ${first}--send "${command}; echo done ${step}" --expect "done ${step}\\n"`;
 }
+
+/** The guest's interface is there, or has gone: xl waits for the backend alone. */
+const THERE = "until [ -e /sys/class/net/eth0 ]; do usleep 50000; done";
+const GONE = "while [ -e /sys/class/net/eth0 ]; do usleep 50000; done";
 
 describe.skipIf(missing)(`xen-netfront${missing ? ` (skipped: ${missing})` : ""}`, () => {
   test("two guests ping each other, and their traffic is in a capture", () => {
@@ -79,13 +91,13 @@ describe.skipIf(missing)(`xen-netfront${missing ? ` (skipped: ${missing})` : ""}
       `xl create ${config}`,
       typed("hot", "ls /sys/class/net", true),
       "xl network-attach hot mac=00:16:3e:00:00:09 rate=10Mb/s",
-      typed("hot", "sleep 1; cat /sys/class/net/eth0/address"),
+      typed("hot", `${THERE}; cat /sys/class/net/eth0/address`),
       "xenstore-read /local/domain/0/backend/vif/1/0/rate",
       "xl network-detach hot 00:16:3e:00:00:09",
-      typed("hot", "sleep 1; ls -d /sys/class/net/*"),
+      typed("hot", `${GONE}; ls -d /sys/class/net/*`),
       "xl network-list hot",
       "xl network-attach hot mac=00:16:3e:00:00:0a",
-      typed("hot", "sleep 1; cat /sys/class/net/eth*/address"),
+      typed("hot", `${THERE}; cat /sys/class/net/eth*/address`),
       "xl destroy hot",
     ]);
     expect(errors).toBe("");
@@ -94,6 +106,65 @@ describe.skipIf(missing)(`xen-netfront${missing ? ` (skipped: ${missing})` : ""}
     expect(output.slice(output.indexOf("62500,50000"))).toMatch(/\/sys\/class\/net\/lo\ndone \d+\n/);
     expect(output).toContain("xenolith# 00:16:3e:00:00:0a\n");
     expect(status).toBe(0);
+  });
+});
+
+describe.skipIf(missing)(`uplinks${missing ? ` (skipped: ${missing})` : ""}`, () => {
+  /** A machine with one guest that has an address. */
+  async function started(
+    name: string,
+    address: string,
+    options: readonly string[],
+    within: readonly string[] = [],
+  ): Promise<RunningSession> {
+    const config = configurations.write(name, { ...guest, vif: [""] });
+    const up = typed(name, `ip addr add ${address}/24 dev eth0; ip link set eth0 up`, true);
+    const done = `done ${step}\n`;
+    const machine = new RunningSession([`xl create ${config}`, up], { open: true, timeoutS: 200, options, within });
+    await machine.shows(done);
+    return machine;
+  }
+
+  test("two machines join over a socket, and their guests reach each other", async () => {
+    const socket = join(folder, "joined.sock");
+    const [one, two] = await Promise.all([
+      started("one", "10.0.0.1", ["--uplink", `unix:${socket}`]), // Who connects may be first.
+      started("two", "10.0.0.2", ["--uplink", `listen:unix:${socket}`]),
+    ]);
+    one.type(typed("one", "seq 100000 >/tmp/big; httpd -p 80 -h /tmp"));
+    await one.shows(`done ${step}\n`);
+    two.type(typed("two", "ping -c 3 10.0.0.1"), typed("two", "wget -q -O - http://10.0.0.1/big | md5sum"));
+    const ended = await two.end();
+    expect(ended).toMatchObject({ status: 0, errors: "" });
+    expect(ended.output).toContain("3 packets transmitted, 3 packets received, 0% packet loss");
+    expect(ended.output).toContain(sequenceMd5(100_000));
+    expect(await one.end()).toMatchObject({ status: 0, errors: "" });
+  });
+
+  test.skipIf(noTap)(`a tap: guest and host reach each other${noTap ? ` (skipped: ${noTap})` : ""}`, async () => {
+    const machine = await started("tapped", "10.9.8.2", ["--uplink", "tap:tap0"], NAMESPACE);
+    const inside = (...command: readonly string[]): string => {
+      const where = ["--preserve-credentials", "--user", "--net", "--target", String(machine.process.pid)];
+      const { status, stdout, stderr } = spawnSync("nsenter", [...where, ...command], {
+        encoding: "utf8",
+        timeout: 30_000,
+      });
+      expect({ command, status, stderr }).toEqual({ command, status: 0, stderr: "" });
+      return stdout;
+    };
+    inside("ip", "addr", "add", "10.9.8.1/24", "dev", "tap0");
+    inside("ip", "link", "set", "tap0", "up");
+    machine.type(typed("tapped", "ping -c 3 10.9.8.1"), typed("tapped", "seq 50000 >/tmp/big; httpd -p 80 -h /tmp"));
+    await machine.shows(`done ${step}\n`);
+    const fetched = "fetch('http://10.9.8.2/big').then((r) => r.text()).then((t) => process.stdout.write(t))";
+    expect(
+      createHash("md5")
+        .update(inside(process.execPath, "-e", fetched))
+        .digest("hex"),
+    ).toBe(sequenceMd5(50_000));
+    const ended = await machine.end();
+    expect(ended).toMatchObject({ status: 0, errors: "" });
+    expect(ended.output).toContain("3 packets transmitted, 3 packets received, 0% packet loss");
   });
 });
 
@@ -122,7 +193,7 @@ describe.skipIf(noPasst)(`passt${noPasst ? ` (skipped: ${noPasst})` : ""}`, () =
         typed("out", `wget -q -O - --post-file /tmp/up http://10.0.2.2:${ports.http}/`),
         "xl destroy out",
       ],
-      240,
+      900,
       ["--uplink", "bridge=xenbr0,passt,-a,10.0.2.15,-n,24,-g,10.0.2.2"],
     );
     expect(errors).toBe("");

@@ -28,7 +28,7 @@ function listed(): Set<string> {
 /** Runs commands with a trace, and gives the lines about domain 1. */
 function traced(name: string, commands: readonly string[]): string[] {
   const file = join(folder, name);
-  const { errors } = session(commands, 240, ["--trace=hypercalls,traps", `--trace-file=${file}`]);
+  const { errors } = session(commands, 900, ["--trace=hypercalls,traps", `--trace-file=${file}`]);
   expect(errors).toBe("");
   return readFileSync(file, "utf8")
     .split("\n")
@@ -81,7 +81,7 @@ describe.skipIf(missing)(`SUPPORT.md${missing ? ` (skipped: ${missing})` : ""}`,
     const steps = ["ls", "date"].map((text) => `--send ${text} --expect "grub> $"`).join(" ");
     const lines = [
       ...traced("linux", [`xl create -c ${linux}`]),
-      ...traced("grub", [`xl create ${grub}`, `xl console grub --timeout 100 --expect "grub> $" ${steps}`]),
+      ...traced("grub", [`xl create ${grub}`, `xl console grub --timeout 200 --expect "grub> $" ${steps}`]),
     ];
     const seen = new Set(lines.flatMap(asked));
     expect(seen.size).toBeGreaterThan(80);

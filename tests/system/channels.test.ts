@@ -64,7 +64,7 @@ it("that can't be are refused in one line, and nothing is left", () => {
     { channels },
   );
   expect(output).toContain("connection=pty: there are no pseudo-terminals here; use connection=socket,path=...\n");
-  expect(output).toContain("channel b: /taken: EADDRINUSE\n");
+  expect(output).toContain("channel b: /taken: Address already in use\n");
   expect(output).toContain("channel connection 'socket' requires path=..\n");
   expect(output).not.toContain("\nticker ");
   const free = output.match(/^\d+$/gm) ?? [];

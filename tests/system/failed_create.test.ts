@@ -95,3 +95,62 @@ it("xl create that fails anywhere leaves nothing behind", () => {
   expect(state()).toEqual(before);
   expect(session.end()).toBe(1);
 });
+
+it.each([
+  [
+    "a second disk that can't be opened",
+    'disk=["good,raw,xvda,w","small,raw,xvdb,w"]',
+    "disk xvdb: small: smaller than a sector",
+  ],
+  ["a disk that is in use", 'disk=["good,raw,xvda,w","good,raw,xvdb,r"]', "disk xvdb: good: already in use by domain"],
+  ["an interface of a number that is taken", 'disk=["good,raw,xvda,w"]\nvif=["devid=3","devid=3"]', "vif 3: domain"],
+  ["a capture that can't be made", 'vif=["","pcap=folder/x"]', "vif 1: capture folder/x: "],
+  [
+    "a channel where there are none",
+    'disk=["good,raw,xvda,w"]\nvif=[""]\nchannel=["connection=socket,path=/x,name=org.a"]',
+    "channel org.a: /x: ",
+  ],
+  [
+    "a weight that the scheduler refuses",
+    'disk=["good,raw,xvda,w"]\nvif=[""]\ncpu_weight=0',
+    "a.cfg:6:12: cpu_weight is 0",
+  ],
+])("xl create with %s leaves neither files nor ports nor nodes", (_, more, message) => {
+  const all = `disk=["good,raw,xvda,w"]\nvif=[""]`;
+  const config = (text: string): string => `name="a"\nkernel="guests/hello/hello.elf"\nmemory=8\n${text}\n`;
+  const session = new Session({
+    files: [
+      "guests/hello/hello.elf",
+      ["a.cfg", config(more)],
+      ["whole.cfg", config(all)],
+      ["good", new Uint8Array(65536)],
+      ["small", new Uint8Array(100)],
+    ],
+  });
+  const { host } = session;
+  const openNow = host.open.bind(host);
+  host.open = (path, mode) => {
+    if (path.startsWith("folder/")) throw Object.assign(new Error(), { code: "ENOENT" });
+    return openNow(path, mode);
+  };
+  const run = (line: string): string => {
+    session.type(`${line}\nxl domname 0\n`);
+    return session.waitFor("Domain-0\n").slice(0, -"Domain-0\n".length);
+  };
+  const state = () => ({
+    frames: session.machine.hv.frames.freeFrames,
+    ports: session.machine.hv.domains.get(0 as DomId)!.events.active,
+    files: host.openFiles,
+    problems: session.machine.checker(),
+    store: run("xenstore-ls -f -p"),
+  });
+  run("xl create -q -p whole.cfg"); // What a first guest with devices leaves for good.
+  run("xl destroy a");
+  const before = state();
+  const shown = run("xl create -q a.cfg").trimEnd().split("\n");
+  expect(shown).toEqual([expect.stringContaining(message)]);
+  expect(state()).toEqual(before);
+  expect(run("xl create -q -p whole.cfg")).toBe("");
+  run("xl destroy a");
+  expect(state()).toEqual(before);
+});

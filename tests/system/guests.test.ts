@@ -167,6 +167,20 @@ describe("what a configuration says of a domain's end", () => {
     expect(session.end()).toBe(0);
   });
 
+  it("on_poweroff = rename-restart twice in one minute leaves the second one, and says so", () => {
+    const session = new Session({ files: GUEST_FILES });
+    session.type(`xl create -q guests/hello/hello.cfg 'on_poweroff="rename-restart"'\n`);
+    session.type("xl console hello\nxl console hello\nxl list\nxl dmesg\n");
+    session.waitFor("virtual");
+    expect(session.output).toMatch(/^hello-20231114T22\d\dZ +1 +8 +1 +---s-- /m);
+    expect(session.output).toMatch(/^hello +2 +8 +1 +---s-- /m);
+    expect(session.logs.get("xl-hello.log")).toMatch(
+      /failed to restart: Domain with name "hello-\S+" already exists\.\n$/,
+    );
+    session.end();
+    expect(session.log).not.toContain("toolstack:");
+  });
+
   it("on_poweroff = rename-restart keeps the old one under another name", () => {
     const session = new Session({ files: GUEST_FILES });
     session.type(`xl create -q guests/hello/hello.cfg 'on_poweroff="rename-restart"'\n`);

@@ -25,6 +25,25 @@ it("a guest that floods its console is left by Ctrl-] and given up by --expect, 
   expect(session.end()).toBe(0);
 });
 
+it("what is in the store and in the log moves no cursor", () => {
+  const session = new Session({ files: [] });
+  const raw = '\x1b]0;x\x07\u009b2J\\"\r\n';
+  session.type(`xenstore-write /a 'a\\x1b]0;x\\x07\\xc2\\x9b2J\\\\"\\r\\n\\t\\377\\1z'\n`);
+  const shown = 'a\\x1b]0;x\\007\\xc2\\x9b2J\\\\"\\r\\n\\t\\xff\\001z';
+  session.type("xenstore-read /a\nxenstore-ls -f /\nxl domname 0\n");
+  const out = session.waitFor("Domain-0\n");
+  expect(out).toContain(`${shown}\n`);
+  session.type("xl domname 0\nxl domname 0\n");
+  expect(session.output).toContain(`/a = "${shown}"\n`);
+  session.type("xenstore-read -R /a\nxl domname 0\n");
+  session.waitFor(raw);
+  // Dom0 may write anything to the hypervisor's log; what it writes may be a guest's words.
+  session.machine.log.raw("one\n\x1b[2J\ttwo\u009b\r\n");
+  session.type("xl dmesg\nxl domname 0\n");
+  session.waitFor("one\n\\x1b[2J\ttwo\ufffd\\r\n");
+  expect(session.end()).toBe(0);
+});
+
 it("a guest that abuses xenstored and the console daemon gets errors, and only that", () => {
   const session = new Session({ files: [...GUEST_FILES, ...guest("xsabuse")] });
   const run = (line: string): string => {

@@ -1,20 +1,23 @@
 // A connected frontend: takes requests off the ring, has the disk carry them out straight in the guest's pages, answers. Many
-// are under way at once, each a thread of its own while the host works. Made by instance.ts for each connection.
+// are under way at once; each is an object of a pool, so that nothing is allocated for one. One thread takes requests and
+// shows answers, all that there are at once; what isn't a mere transfer of data has a thread of its own.
 //
-// - A request's pages are mapped while it is carried out, and only then: persistent grants are not offered.
 // - A flush is answered after the disk's sync has returned, which covers every write that was answered before.
 // - A request that is wrong is answered with an error. An index that makes no sense ends the connection: `broken`.
 
 import {
+  type Completion,
   type EventPort,
-  GrantError,
   type GrantedPages,
   type Kernel,
-  type Segment,
+  type Pages,
+  SegmentList,
   type Task,
   WaitQueue,
   yieldNow,
 } from "../../../guests/sdk/index.ts";
+import { XEN_EOPNOTSUPP } from "../../../shared/abi/errno.ts";
+import { GNTST_okay } from "../../../shared/abi/grant_table.ts";
 import {
   BLKIF_RSP_EOPNOTSUPP,
   BLKIF_RSP_ERROR,
@@ -22,17 +25,12 @@ import {
   BlkifRequest,
   BlkifResponse,
 } from "../../../shared/abi/io/blkif.ts";
-import type { DomId, GrantRef } from "../../../shared/brand.ts";
+import type { DomId } from "../../../shared/brand.ts";
 import { BackRing } from "../../../shared/request_ring.ts";
 import type { Disk } from "./disk.ts";
+import { type GuestPages, PersistentPages, RequestPages, TransientPages } from "./guest_pages.ts";
 import { BlockLimits } from "./limits.ts";
-import { type BlockRequest, indirectParts, type PagePart, parseRequest, SECTOR, totalBytes } from "./request.ts";
-
-/** The id of a request, as it came: two halves. */
-interface Id {
-  readonly lo: number;
-  readonly hi: number;
-}
+import { BlockRequest, Kind, SECTOR } from "./request.ts";
 
 export interface ConnectionOptions {
   readonly kernel: Kernel;
@@ -41,6 +39,8 @@ export interface ConnectionOptions {
   readonly sectors: number;
   readonly writable: boolean;
   readonly discard: boolean;
+  /** Whether the frontend uses its grants again and again. */
+  readonly persistent: boolean;
   /** The ring's pages, mapped writable. */
   readonly ring: GrantedPages;
   readonly port: EventPort;
@@ -48,9 +48,29 @@ export interface ConnectionOptions {
   broken(reason: string): void;
 }
 
+/** A request under way. */
+class Transfer implements Completion {
+  readonly request = new BlockRequest();
+  readonly pages = new RequestPages();
+  readonly segments = new SegmentList();
+  readonly #ended: (transfer: Transfer, status: number) => void;
+  /** Of a flush with data: the thread that waits for it. */
+  waiter: WaitQueue | undefined = undefined;
+  status: number | undefined = undefined;
+
+  constructor(ended: (transfer: Transfer, status: number) => void) {
+    this.#ended = ended;
+  }
+
+  completed(status: number): void {
+    this.#ended(this, status);
+  }
+}
+
 export class BlockConnection {
   readonly #o: ConnectionOptions;
   readonly #ring: BackRing;
+  readonly #pages: GuestPages;
   #sectors: number;
   readonly #work = new WaitQueue();
   readonly #idle = new WaitQueue();
@@ -58,21 +78,29 @@ export class BlockConnection {
   readonly #slotView = new DataView(this.#slot.buffer);
   readonly #response = new Uint8Array(BlkifResponse.size);
   readonly #responseView = BlkifResponse.at(new DataView(this.#response.buffer));
-  #event = true;
+  readonly #pool: Transfer[] = [];
+  /** Transfers that wait until fewer pages are in use. */
+  readonly #waiting: Transfer[] = [];
+  /** A copy of an indirect request's list. */
+  #list: Pages | undefined = undefined;
+  /** There is something to take or to show. */
+  #due = true;
   #stopped = false;
   #inFlight = 0;
   #mapped = 0;
   #unpublished = false;
-  /** For tests and statistics. */
-  readonly counts = { read: 0, write: 0, flush: 0, discard: 0, errors: 0 };
 
   constructor(options: ConnectionOptions) {
     this.#o = options;
-    const { ring, port, sectors, kernel, domid } = options;
+    const { ring, port, sectors, kernel, domid, persistent } = options;
     this.#ring = new BackRing(
       Array.from({ length: ring.count }, (_, i) => ring.page(i)),
       BlkifRequest.size,
     );
+    const { dma } = kernel.grants;
+    this.#pages = persistent
+      ? new PersistentPages(dma, domid, BlockLimits.mappedPages)
+      : new TransientPages(dma, domid);
     this.#sectors = sectors;
     port.onEvent = () => this.#wake();
     kernel.spawn(`disk of domain ${domid}`, this.#serve());
@@ -86,171 +114,189 @@ export class BlockConnection {
   /** No more requests are taken; returns when none is under way. The ring and the port are the caller's to give back. */
   *stop(): Task {
     this.#stopped = true;
-    this.#work.wakeAll();
+    this.#wake();
+    for (const transfer of this.#waiting.splice(0)) this.#finish(transfer, BLKIF_RSP_ERROR);
     yield* this.#idle.until(() => this.#inFlight === 0);
+    this.#pages.close();
+    this.#list?.free();
+    this.#list = undefined;
   }
 
   #wake(): void {
-    this.#event = true;
+    this.#due = true;
     this.#work.wakeAll();
   }
 
   *#serve(): Task {
-    for (;;) {
-      yield* this.#work.until(() => this.#stopped || (this.#event && this.#inFlight < BlockLimits.inFlight));
-      if (this.#stopped) return;
-      this.#event = false;
-      for (let turn = 0; this.#inFlight < BlockLimits.inFlight; turn++) {
-        const waiting = this.#ring.waiting();
-        if (waiting < 0) {
-          this.#stopped = true;
-          this.#o.broken("the request index of its ring makes no sense");
-          return;
-        }
-        if (waiting === 0 && !this.#ring.sleep()) break;
-        if (waiting === 0) continue;
-        this.#ring.take(this.#slot);
-        this.#start();
-        if (turn < BlockLimits.requestsPerTurn) continue;
-        this.#publish();
-        turn = 0;
-        yield* yieldNow();
-        if (this.#stopped) return;
+    while (!this.#stopped) {
+      if (!this.#due) {
+        yield* this.#work.wait();
+        continue;
       }
-      // Full: whoever is answered next sees to it that the rest is taken.
-      if (this.#inFlight >= BlockLimits.inFlight) this.#event = true;
-      this.#publish();
+      this.#due = false;
+      while (this.#waiting.length > 0 && this.#fits(this.#waiting[0])) this.#move(this.#waiting.shift() as Transfer);
+      if (!this.#takeSome()) {
+        // Others have their turn first.
+        this.#due = true;
+        this.#publish();
+        yield* yieldNow();
+      } else this.#publish();
     }
+  }
+
+  /** Takes what there is. False when more may be left, true when a wake will come for whatever is. */
+  #takeSome(): boolean {
+    const { inFlight, requestsPerTurn } = BlockLimits;
+    for (let taken = 0; this.#inFlight < inFlight; ) {
+      const waiting = this.#ring.waiting();
+      if (waiting < 0) {
+        this.#stopped = true;
+        this.#o.broken("the request index of its ring makes no sense");
+        return true;
+      }
+      if (waiting === 0) {
+        if (this.#ring.sleep()) continue;
+        return true;
+      }
+      if (taken++ === requestsPerTurn) return false;
+      this.#ring.take(this.#slot);
+      this.#start();
+    }
+    return true;
   }
 
   /** Begins the request in the slot. */
   #start(): void {
-    const { id_lo: lo, id_hi: hi } = BlkifRequest.at(this.#slotView);
-    const id = { lo, hi };
-    const request = parseRequest(this.#slotView);
-    if (request.kind === "unknown") this.#respond(id, request.operation, BLKIF_RSP_EOPNOTSUPP);
-    else if (request.kind === "bad") this.#respond(id, request.operation, BLKIF_RSP_ERROR);
-    else {
-      this.#inFlight++;
-      this.#o.kernel.spawn("disk request", this.#request(id, request));
-    }
-  }
-
-  *#request(id: Id, request: BlockRequest): Task {
-    let status: number = BLKIF_RSP_ERROR;
-    try {
-      status = yield* this.#carryOut(request);
-    } catch (error) {
-      // A failure of the host, or a grant that isn't one: the guest is told, and its log or ours need not be filled.
-      if (!(error instanceof Error)) throw error;
-      const name = (error as { code?: unknown }).code;
-      if (name === "EOPNOTSUPP") status = BLKIF_RSP_EOPNOTSUPP;
-      else if (!(error instanceof GrantError) && name === undefined) this.#o.kernel.log(`${error.stack ?? error}`);
-    } finally {
-      this.#inFlight--;
-      if (!this.#stopped) {
-        this.#respond(id, request.operation, status);
-        if (this.#event) this.#work.wakeAll();
-        // Those that end in the same turn are shown together.
-        yield* this.#publishSoon();
-      }
-      if (this.#inFlight === 0) this.#idle.wakeAll();
-    }
-  }
-
-  *#carryOut(request: BlockRequest): Task<number> {
-    const { counts } = this;
-    const { disk, writable } = this.#o;
+    const transfer = this.#pool.pop() ?? new Transfer((t, status) => this.#ended(t, status));
+    const { request } = transfer;
+    request.parse(this.#slotView);
+    this.#inFlight++;
     switch (request.kind) {
-      case "read":
-      case "write":
-        counts[request.kind]++;
-        return yield* this.#transfer(request.kind === "write", request.sector, request.parts);
-      case "flush": {
-        counts.flush++;
-        yield* disk.sync();
-        if (request.parts.length === 0) return BLKIF_RSP_OKAY;
-        // A flush with data: the data too is stable when it is answered.
-        const status = yield* this.#transfer(true, request.sector, request.parts);
-        if (status === BLKIF_RSP_OKAY) yield* disk.sync();
-        return status;
-      }
-      case "indirect": {
-        const parts = this.#indirect(request.pages, request.count);
-        if (parts === undefined) return BLKIF_RSP_ERROR;
-        counts[request.write ? "write" : "read"]++;
-        return yield* this.#transfer(request.write, request.sector, parts);
-      }
-      case "discard":
-        counts.discard++;
-        if (!this.#o.discard) return BLKIF_RSP_EOPNOTSUPP;
-        if (!writable || !this.#within(request.sector, request.sectors)) return BLKIF_RSP_ERROR;
-        if (request.sectors > 0) yield* disk.discard(request.sector * SECTOR, request.sectors * SECTOR);
-        return BLKIF_RSP_OKAY;
+      case Kind.Indirect:
+        if (this.#fetchList(request)) this.#begin(transfer);
+        else this.#finish(transfer, BLKIF_RSP_ERROR);
+        break;
+      case Kind.Transfer:
+        this.#begin(transfer);
+        break;
+      case Kind.Unknown:
+      case Kind.Bad:
+        this.#finish(transfer, request.kind === Kind.Bad ? BLKIF_RSP_ERROR : BLKIF_RSP_EOPNOTSUPP);
+        break;
       default:
-        return BLKIF_RSP_ERROR;
+        this.#o.kernel.spawn("disk request", this.#command(transfer));
     }
   }
 
-  /** Both are whole numbers, rounded if above 2^53: then they are too large anyhow. */
+  #fetchList(request: BlockRequest): boolean {
+    const { kernel, domid } = this.#o;
+    this.#list ??= kernel.allocPages(1);
+    const copied = kernel.grants.dma.copyFrom(domid, request.list, this.#list, request.listBytes);
+    return copied === GNTST_okay && request.listed(this.#list.view);
+  }
+
+  /** Begins a transfer, or has it wait. */
+  #begin(transfer: Transfer): void {
+    const { write, sector, sectors } = transfer.request;
+    if ((write && !this.#o.writable) || !this.#within(sector, sectors)) this.#finish(transfer, BLKIF_RSP_ERROR);
+    else if (this.#waiting.length === 0 && this.#fits(transfer)) this.#move(transfer);
+    else this.#waiting.push(transfer);
+  }
+
   #within(sector: number, sectors: number): boolean {
     return sector <= this.#sectors && sectors <= this.#sectors - sector;
   }
 
-  #indirect(refs: readonly GrantRef[], count: number): PagePart[] | undefined {
-    const { kernel, domid } = this.#o;
-    const pages = kernel.grants.mapPages(domid, refs, true, true);
+  #fits({ request }: Transfer): boolean {
+    return this.#mapped + request.parts <= BlockLimits.mappedPages;
+  }
+
+  #move(transfer: Transfer): void {
+    const { request, pages, segments } = transfer;
+    if (!this.#pages.map(request, pages)) {
+      this.#finish(transfer, BLKIF_RSP_ERROR);
+      return;
+    }
+    this.#mapped += request.parts;
+    segments.clear();
+    for (let i = 0; i < request.parts; i++)
+      segments.add(pages.mappings.addresses[i] + request.offsets[i], request.sizes[i]);
+    this.#o.disk.move(request.write, request.sector * SECTOR, segments, transfer);
+  }
+
+  /** The disk has moved the data, or failed. */
+  #ended(transfer: Transfer, status: number): void {
+    const { request, pages, segments } = transfer;
+    this.#pages.unmap(request, pages);
+    this.#mapped -= request.parts;
+    if (status === segments.sizeBytes) this.#finish(transfer, BLKIF_RSP_OKAY);
+    else this.#finish(transfer, status === -XEN_EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR);
+  }
+
+  /** Flush and discard. */
+  *#command(transfer: Transfer): Task {
+    let status: number = BLKIF_RSP_ERROR;
     try {
-      const copies = refs.map((_, i) => pages.page(i).slice());
-      return indirectParts(copies, count);
+      status =
+        transfer.request.kind === Kind.Flush ? yield* this.#flush(transfer) : yield* this.#discard(transfer.request);
+    } catch (error) {
+      // A failure of the host: the guest is told, and its log or ours need not be filled.
+      if (!(error instanceof Error)) throw error;
+      const { code } = error as { code?: unknown };
+      if (code === "EOPNOTSUPP") status = BLKIF_RSP_EOPNOTSUPP;
+      else if (code === undefined) this.#o.kernel.log(`${error.stack ?? error}`);
     } finally {
-      pages.unmap();
+      this.#finish(transfer, status);
     }
   }
 
-  *#transfer(write: boolean, sector: number, parts: readonly PagePart[]): Task<number> {
-    const { kernel, domid, disk, writable } = this.#o;
-    const size = totalBytes(parts);
-    if ((write && !writable) || !this.#within(sector, size / SECTOR)) return BLKIF_RSP_ERROR;
-    yield* this.#idle.until(() => this.#mapped + parts.length <= BlockLimits.mappedPages);
-    const refs = parts.map((part) => part.ref);
-    const pages = kernel.grants.mapPages(domid, refs, write, !write);
-    this.#mapped += parts.length;
-    try {
-      const segments = gather(parts, pages);
-      if (write) {
-        yield* disk.writeFrom(sector * SECTOR, segments);
-        return BLKIF_RSP_OKAY;
-      }
-      const got = yield* disk.readInto(sector * SECTOR, segments);
-      // The processor must forget what it decoded from these pages: that is what taking the views does.
-      for (let i = 0; i < pages.count; i++) pages.page(i);
-      return got === size ? BLKIF_RSP_OKAY : BLKIF_RSP_ERROR;
-    } finally {
-      this.#mapped -= parts.length;
-      this.#idle.wakeAll();
-      pages.unmap();
+  *#flush(transfer: Transfer): Task<number> {
+    const { disk } = this.#o;
+    yield* disk.sync();
+    if (transfer.request.parts === 0) return BLKIF_RSP_OKAY;
+    const waiter = new WaitQueue();
+    transfer.waiter = waiter;
+    transfer.status = undefined;
+    this.#begin(transfer);
+    yield* waiter.until(() => transfer.status !== undefined);
+    if (transfer.status === BLKIF_RSP_OKAY) yield* disk.sync();
+    return transfer.status as unknown as number;
+  }
+
+  *#discard({ sector, sectors }: BlockRequest): Task<number> {
+    const { disk, discard, writable } = this.#o;
+    if (!discard) return BLKIF_RSP_EOPNOTSUPP;
+    if (!writable || !this.#within(sector, sectors)) return BLKIF_RSP_ERROR;
+    if (sectors > 0) yield* disk.discard(sector * SECTOR, sectors * SECTOR);
+    return BLKIF_RSP_OKAY;
+  }
+
+  /** The request is over: it is answered, unless a thread waits for this part of it. */
+  #finish(transfer: Transfer, status: number): void {
+    const { request, waiter } = transfer;
+    if (waiter !== undefined) {
+      transfer.waiter = undefined;
+      transfer.status = status;
+      waiter.wakeAll();
+      return;
     }
-  }
-
-  #respond(id: Id, operation: number, status: number): void {
-    if (status !== BLKIF_RSP_OKAY) this.counts.errors++;
-    const r = this.#responseView;
-    r.id_lo = id.lo;
-    r.id_hi = id.hi;
-    r.operation = operation;
-    r.status = status;
-    this.#ring.respond(this.#response);
-    this.#unpublished = true;
-  }
-
-  *#publishSoon(): Task {
-    yield* yieldNow();
-    if (!this.#stopped) this.#publish();
+    this.#inFlight--;
+    if (!this.#stopped) {
+      const r = this.#responseView;
+      r.id_lo = request.idLo;
+      r.id_hi = request.idHi;
+      r.operation = request.operation;
+      r.status = status;
+      this.#ring.respond(this.#response);
+      this.#unpublished = true;
+      this.#wake();
+    }
+    this.#pool.push(transfer);
+    if (this.#inFlight === 0) this.#idle.wakeAll();
   }
 
   #publish(): void {
-    if (!this.#unpublished) return;
+    if (!this.#unpublished || this.#stopped) return;
     this.#unpublished = false;
     if (!this.#ring.publish()) return;
     try {
@@ -259,16 +305,4 @@ export class BlockConnection {
       // The guest has closed its end or is gone; its state will say so.
     }
   }
-}
-
-/** The parts as machine addresses, neighbours as one. */
-function gather(parts: readonly PagePart[], pages: GrantedPages): Segment[] {
-  const segments: { address: number; sizeBytes: number }[] = [];
-  parts.forEach((part, i) => {
-    const address = pages.address(i) + part.offset;
-    const last = segments.at(-1);
-    if (last !== undefined && last.address + last.sizeBytes === address) last.sizeBytes += part.sizeBytes;
-    else segments.push({ address, sizeBytes: part.sizeBytes });
-  });
-  return segments;
 }

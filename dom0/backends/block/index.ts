@@ -1,14 +1,15 @@
 // The block backend: disks for guests, kind "vbd". A device's node `params` names what holds the data, a path for the host's
-// files (dom0/host/files.ts says which forms there are); `mode` is "r" or "w". One thing is written to by one disk at most.
+// files (dom0/host/files.ts says which forms there are); `mode` is "r" or "w". One thing is written to by one disk at most:
+// within the machine that is seen to here, between processes by the host (dom0/host/image_lock.ts).
 
 import { HostError, type HostFile, type Task } from "../../../guests/sdk/index.ts";
+import { hostErrorText } from "../../toolstack/errors.ts";
 import { type Backend, type Device, DeviceError } from "../backend.ts";
 import { BlockInstance } from "./instance.ts";
 import { SECTOR } from "./request.ts";
 
 export { BlockConnection } from "./connection.ts";
 export type { Disk } from "./disk.ts";
-export { indirectParts, parseRequest } from "./request.ts";
 
 const TEXTS: Readonly<Record<string, string>> = {
   ENOENT: "No such file or directory",
@@ -18,6 +19,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   EROFS: "Read-only file system",
   EINVAL: "not a size or address that is possible",
   ECONNREFUSED: "Connection refused",
+  EBUSY: "already in use by another process",
 };
 
 interface Use {
@@ -52,18 +54,15 @@ export class BlockBackend implements Backend {
       if (uses.size === 0 && file.identity !== undefined) this.#uses.delete(file.identity);
     };
     const discard = device.read("discard-enable") === "1";
-    return new BlockInstance(device, file, { writable, discard, closed, sizeNow: () => sizeNow(device, file) });
+    return new BlockInstance(device, file, { writable, discard, closed, sizeNow: () => sizeNow(file) });
   }
 }
 
-/** The size that a file or block device has by now; undefined if that can't be said. */
-function* sizeNow(device: Device, file: HostFile): Task<number | undefined> {
-  if (file.identity === undefined || /^(ram|nbd)[:+]/.test(file.path)) return undefined;
+/** The size that it has by now; undefined for one whose size never changes, or can't be said any more. */
+function* sizeNow(file: HostFile): Task<number | undefined> {
+  if (file.identity === undefined) return undefined;
   try {
-    const again = yield* device.kernel.host.open(file.path, "r");
-    yield* again.close();
-    // Its path may name another one by now.
-    return again.identity === file.identity ? again.sizeBytes : undefined;
+    return yield* file.sizeNow();
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     return undefined;
@@ -72,9 +71,9 @@ function* sizeNow(device: Device, file: HostFile): Task<number | undefined> {
 
 function* openFile(device: Device, path: string, writable: boolean): Task<HostFile> {
   try {
-    return yield* device.kernel.host.open(path, writable ? "r+" : "r");
+    return yield* device.kernel.host.openDisk(path, writable ? "r+" : "r");
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
-    throw new DeviceError(`${path}: ${TEXTS[error.code] ?? error.code}`);
+    throw new DeviceError(`${path}: ${TEXTS[error.code] ?? hostErrorText(error)}`);
   }
 }

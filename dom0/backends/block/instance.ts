@@ -1,6 +1,6 @@
 // A disk of one guest as a backend instance: announces what is offered, reads what the frontend wrote, maps its ring and binds
 // its event channel for a connection (public/io/blkif.h, "Backend Device Properties" and "Frontend XenBus Nodes").
-// Not offered: barriers, persistent grants, large sectors, several queues.
+// Not offered: barriers, large sectors, several queues.
 
 import { type EventPort, GrantError, type GrantedPages, type Task, WaitQueue } from "../../../guests/sdk/index.ts";
 import { VDISK_READONLY } from "../../../shared/abi/io/blkif.ts";
@@ -57,7 +57,7 @@ export class BlockInstance implements Instance {
       "feature-max-indirect-segments": String(BlockLimits.indirectSegments),
       "feature-flush-cache": "1",
       "feature-barrier": "0",
-      "feature-persistent": "0",
+      "feature-persistent": "1",
       ...(this.#discard
         ? { "feature-discard": "1", "discard-granularity": "4096", "discard-alignment": "0", "discard-secure": "0" }
         : { "feature-discard": "0" }),
@@ -81,7 +81,7 @@ export class BlockInstance implements Instance {
     if (protocol !== "x86_64-abi") throw new DeviceError(`the frontend's protocol "${protocol}" is not x86_64-abi`);
     const remotePort = device.frontNumber("event-channel", MAX_U32) as Port;
     const refs = this.#ringRefs();
-    const ring = device.kernel.grants.mapPages(device.domid, refs, false, true);
+    const ring = device.kernel.grants.mapPages(device.domid, refs, false);
     let port: EventPort;
     try {
       port = device.kernel.events.bindInterdomain(device.domid, remotePort);
@@ -96,6 +96,7 @@ export class BlockInstance implements Instance {
       sectors: this.#sectors,
       writable: this.#writable,
       discard: this.#discard,
+      persistent: device.front("feature-persistent") === "1",
       ring,
       port,
       broken: (reason) => device.fail(reason),

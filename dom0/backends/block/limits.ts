@@ -9,7 +9,7 @@ export const BlockLimits = {
   indirectSegments: MAX_SEGMENTS,
   /** Requests that the host works on at once. The device queue has 128 entries for all of dom0. */
   inFlight: 64,
-  /** Pages that are mapped at once. A request larger than what is left waits. */
+  /** Pages that requests have in use at once: one that would have more waits. As many stay mapped of persistent grants. */
   mappedPages: 2048,
   /** Requests taken before other threads have their turn. */
   requestsPerTurn: 32,

@@ -1,8 +1,7 @@
 // What a blkif request asks for, taken apart and checked (public/io/blkif.h). The slot is a copy, so what is checked here is
-// what is used. Called by connection.ts, and by tests with anything at all.
+// what is used. The object is filled anew for each request: none is made for a slot of the ring. Used by connection.ts.
 
 import {
-  BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST,
   BLKIF_MAX_SEGMENTS_PER_REQUEST,
   BLKIF_OP_DISCARD,
   BLKIF_OP_FLUSH_DISKCACHE,
@@ -19,108 +18,109 @@ import { BlockLimits } from "./limits.ts";
 
 export const SECTOR = 512;
 const SECTORS_PER_PAGE = 8;
-const SEGMENTS_PER_PAGE = 4096 / BlkifRequestSegment.size;
+const HIGH = 2 ** 32;
 
-/** A part of a granted page: whole sectors. */
-export interface PagePart {
-  readonly ref: GrantRef;
-  readonly offset: number;
-  readonly sizeBytes: number;
-}
-
-export type BlockRequest =
-  | {
-      readonly kind: "read" | "write" | "flush";
-      /** For the response. */
-      readonly operation: number;
-      readonly sector: number;
-      readonly parts: readonly PagePart[];
-    }
-  | {
-      /** The parts are in granted pages, to be read by `indirectParts`. */
-      readonly kind: "indirect";
-      readonly operation: number;
-      readonly write: boolean;
-      readonly sector: number;
-      readonly count: number;
-      readonly pages: readonly GrantRef[];
-    }
-  | { readonly kind: "discard"; readonly operation: number; readonly sector: number; readonly sectors: number }
+export const Kind = {
+  /** Data from or to `parts`. */
+  Transfer: 0,
+  /** The same; the parts are listed in the granted page `list`, to be read by `listed`. */
+  Indirect: 1,
+  /** The data, if there are parts, is written and stable then too. */
+  Flush: 2,
+  Discard: 3,
   /** Nothing that this backend offers: BLKIF_RSP_EOPNOTSUPP. */
-  | { readonly kind: "unknown"; readonly operation: number }
+  Unknown: 4,
   /** Against the protocol: BLKIF_RSP_ERROR. */
-  | { readonly kind: "bad"; readonly operation: number; readonly why: string };
+  Bad: 5,
+} as const;
+export type Kind = (typeof Kind)[keyof typeof Kind];
 
-/** `slot` is a copy of the request, BlkifRequest.size bytes. */
-export function parseRequest(slot: DataView): BlockRequest {
-  const r = BlkifRequest.at(slot);
-  const { operation } = r;
-  const bad = (why: string): BlockRequest => ({ kind: "bad", operation, why });
-  switch (operation) {
-    case BLKIF_OP_READ:
-    case BLKIF_OP_WRITE:
-    case BLKIF_OP_FLUSH_DISKCACHE: {
-      const count = r.nr_segments;
-      if (count > BLKIF_MAX_SEGMENTS_PER_REQUEST) return bad(`${count} segments`);
-      if (count === 0 && operation !== BLKIF_OP_FLUSH_DISKCACHE) return bad("no segments");
-      const parts = readParts(slot, BlkifRequest.offsets.seg, count);
-      if (parts === undefined) return bad("a segment past its page");
-      const kind = operation === BLKIF_OP_READ ? "read" : operation === BLKIF_OP_WRITE ? "write" : "flush";
-      return { kind, operation, sector: r.sector_number_num, parts };
-    }
-    case BLKIF_OP_INDIRECT: {
-      const i = BlkifRequestIndirect.at(slot);
-      // Linux holds the response to that of what the request does, not to BLKIF_OP_INDIRECT.
-      const asked = i.indirect_op;
-      const badIndirect = (why: string): BlockRequest => ({ kind: "bad", operation: asked, why });
-      const count = i.nr_segments;
-      if (count === 0 || count > BlockLimits.indirectSegments) return badIndirect(`${count} indirect segments`);
-      if (asked !== BLKIF_OP_READ && asked !== BLKIF_OP_WRITE) return badIndirect(`indirect operation ${asked}`);
-      const pages = Math.ceil(count / SEGMENTS_PER_PAGE);
-      if (pages > BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST) return badIndirect(`${pages} indirect pages`);
-      const refs = Array.from(
-        { length: pages },
-        (_, n) => slot.getUint32(BlkifRequestIndirect.offsets.indirect_grefs + n * 4, true) as GrantRef,
-      );
-      const write = asked === BLKIF_OP_WRITE;
-      return { kind: "indirect", operation: asked, write, sector: i.sector_number_num, count, pages: refs };
-    }
-    case BLKIF_OP_DISCARD: {
-      const d = BlkifRequestDiscard.at(slot);
-      if (d.flag !== 0) return { kind: "unknown", operation };
-      return { kind: "discard", operation, sector: d.sector_number_num, sectors: d.nr_sectors_num };
-    }
-    default:
-      return { kind: "unknown", operation };
+export class BlockRequest {
+  kind: Kind = Kind.Bad;
+  /** For the response, as the id. */
+  operation = 0;
+  idLo = 0;
+  idHi = 0;
+  write = false;
+  /** A whole number, rounded if above 2^53: then it is too large anyhow. */
+  sector = 0;
+  sectors = 0;
+  /** Parts of granted pages, whole sectors each. */
+  parts = 0;
+  readonly refs: number[] = [];
+  readonly offsets: number[] = [];
+  readonly sizes: number[] = [];
+  list = 0 as GrantRef;
+
+  /** `slot` is a copy of the request, BlkifRequest.size bytes. */
+  parse(slot: DataView): void {
+    const { offsets } = BlkifRequest;
+    this.operation = slot.getUint8(offsets.operation);
+    this.idLo = slot.getUint32(offsets.id, true);
+    this.idHi = slot.getUint32(offsets.id + 4, true);
+    // All forms have it there.
+    this.sector = slot.getUint32(offsets.sector_number, true) + slot.getUint32(offsets.sector_number + 4, true) * HIGH;
+    this.sectors = 0;
+    this.parts = 0;
+    this.kind = this.#kindOf(slot);
   }
-}
 
-/** The parts of an indirect request; `pages` are copies. Undefined when a segment goes past its page. */
-export function indirectParts(pages: readonly Uint8Array[], count: number): PagePart[] | undefined {
-  const all: PagePart[] = [];
-  for (let at = 0; at < count; at += SEGMENTS_PER_PAGE) {
-    const page = pages[at / SEGMENTS_PER_PAGE];
-    const view = new DataView(page.buffer, page.byteOffset, page.byteLength);
-    const parts = readParts(view, 0, Math.min(SEGMENTS_PER_PAGE, count - at));
-    if (parts === undefined) return undefined;
-    all.push(...parts);
+  #kindOf(slot: DataView): Kind {
+    switch (this.operation) {
+      case BLKIF_OP_READ:
+      case BLKIF_OP_WRITE:
+      case BLKIF_OP_FLUSH_DISKCACHE: {
+        const flush = this.operation === BLKIF_OP_FLUSH_DISKCACHE;
+        const count = slot.getUint8(BlkifRequest.offsets.nr_segments);
+        this.write = this.operation !== BLKIF_OP_READ;
+        if (count > BLKIF_MAX_SEGMENTS_PER_REQUEST || (count === 0 && !flush)) return Kind.Bad;
+        if (!this.#readParts(slot, BlkifRequest.offsets.seg, count)) return Kind.Bad;
+        return flush ? Kind.Flush : Kind.Transfer;
+      }
+      case BLKIF_OP_INDIRECT: {
+        const { offsets } = BlkifRequestIndirect;
+        // Linux holds the response to that of what the request does, not to BLKIF_OP_INDIRECT.
+        this.operation = slot.getUint8(offsets.indirect_op);
+        this.parts = slot.getUint16(offsets.nr_segments, true);
+        this.write = this.operation === BLKIF_OP_WRITE;
+        if (this.parts === 0 || this.parts > BlockLimits.indirectSegments) return Kind.Bad;
+        if (!this.write && this.operation !== BLKIF_OP_READ) return Kind.Bad;
+        this.list = slot.getUint32(offsets.indirect_grefs, true) as GrantRef;
+        return Kind.Indirect;
+      }
+      case BLKIF_OP_DISCARD: {
+        const at = BlkifRequestDiscard.offsets.nr_sectors;
+        this.sectors = slot.getUint32(at, true) + slot.getUint32(at + 4, true) * HIGH;
+        return slot.getUint8(BlkifRequestDiscard.offsets.flag) === 0 ? Kind.Discard : Kind.Unknown;
+      }
+      default:
+        return Kind.Unknown;
+    }
   }
-  return all;
-}
 
-function readParts(view: DataView, offset: number, count: number): PagePart[] | undefined {
-  const parts: PagePart[] = [];
-  const s = BlkifRequestSegment.at(view);
-  for (let i = 0; i < count; i++) {
-    s.$at(offset + i * BlkifRequestSegment.size);
-    const { first_sect: first, last_sect: last } = s;
-    if (first > last || last >= SECTORS_PER_PAGE) return undefined;
-    parts.push({ ref: s.gref as GrantRef, offset: first * SECTOR, sizeBytes: (last - first + 1) * SECTOR });
+  /** Bytes of the list of an indirect request, which are at most a page. */
+  get listBytes(): number {
+    return this.parts * BlkifRequestSegment.size;
   }
-  return parts;
-}
 
-/** Bytes of all parts. */
-export function totalBytes(parts: readonly PagePart[]): number {
-  return parts.reduce((sum, part) => sum + part.sizeBytes, 0);
+  /** Reads the parts of an indirect request out of a copy of its list. False when one goes past its page. */
+  listed(list: DataView): boolean {
+    return this.#readParts(list, 0, this.parts);
+  }
+
+  #readParts(view: DataView, start: number, count: number): boolean {
+    const { offsets, size } = BlkifRequestSegment;
+    this.parts = count;
+    this.sectors = 0;
+    for (let i = 0, at = start; i < count; i++, at += size) {
+      const first = view.getUint8(at + offsets.first_sect);
+      const last = view.getUint8(at + offsets.last_sect);
+      if (first > last || last >= SECTORS_PER_PAGE) return false;
+      this.refs[i] = view.getUint32(at + offsets.gref, true);
+      this.offsets[i] = first * SECTOR;
+      this.sizes[i] = (last - first + 1) * SECTOR;
+      this.sectors += last - first + 1;
+    }
+    return true;
+  }
 }

@@ -70,7 +70,7 @@ class Channel implements Instance {
     const { kernel, domid } = this.#device;
     const ref = this.#device.frontNumber("ring-ref", MAX_U32) as GrantRef;
     const remote = this.#device.frontNumber("port", MAX_U32) as Port;
-    const page = kernel.grants.mapPages(domid, [ref], false, true);
+    const page = kernel.grants.mapPages(domid, [ref], false);
     try {
       const port = kernel.events.bindInterdomain(domid, remote);
       const bytes = page.page(0);

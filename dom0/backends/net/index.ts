@@ -3,13 +3,14 @@
 // the device's own is dropped, so that no guest can take a neighbour's traffic. TCP segmentation is passed
 // on to frontends that take it, and carried out for others. Left out: several queues, multicast control, hash control. Registered in dom0/kernel.ts.
 
-import type { Task } from "../../../guests/sdk/index.ts";
+import { HostError, type Task } from "../../../guests/sdk/index.ts";
 import { type Attached, macNumber, type PortOwner } from "../../net/bridge.ts";
 import { ETH_HEADER, type Frame } from "../../net/frame.ts";
 import { type Capture, type Networks, parseMac } from "../../net/index.ts";
 import { FrameQueue, PORT_BYTES } from "../../net/queue.ts";
 import { Credit, type Rate } from "../../net/rate.ts";
 import { canSegment, segment } from "../../net/segment.ts";
+import { hostErrorText } from "../../toolstack/errors.ts";
 import { type Backend, type Device, DeviceError, type Instance, type Nodes } from "../backend.ts";
 import { Connection } from "./connection.ts";
 import { mustCut, type RxFeatures } from "./rx.ts";
@@ -27,8 +28,17 @@ export class NetBackend implements Backend {
 
   *open(device: Device): Task<Instance> {
     const path = device.read("pcap");
-    const capture = path === undefined ? undefined : yield* this.#networks.capture(path);
+    const capture = path === undefined ? undefined : yield* this.#capture(path);
     return new NetInstance(device, this.#networks, capture);
+  }
+
+  *#capture(path: string): Task<Capture> {
+    try {
+      return yield* this.#networks.capture(path);
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      throw new DeviceError(`capture ${path}: ${hostErrorText(error)}`);
+    }
   }
 }
 

@@ -54,7 +54,7 @@ const TURN_PAGES = 4096;
 export function* buildDomain(kernel: Kernel, request: BuildRequest): Task<Built> {
   const { domid, image, layout } = request;
   const xc = new XcBuild(kernel);
-  const p2m = yield* populate(xc, domid, layout.totalPages);
+  const p2m = yield* populate(xc, domid, layout.totalPages, image.script);
   const { events } = kernel;
   // In this order: the guest's ports 1 and 2.
   const storePort = events.allocUnboundFor(domid, DOM0);
@@ -80,14 +80,18 @@ export function* buildDomain(kernel: Kernel, request: BuildRequest): Task<Built>
     grantToDom0(bytes, GNTTAB_RESERVED_CONSOLE, built.consoleMfn);
     grantToDom0(bytes, GNTTAB_RESERVED_XENSTORE, built.storeMfn);
   });
+  if (image.script) xc.setScript(domid);
   setFirstVcpu(xc, request, p2m[layout.tables[0].pfn]);
   return built;
 }
 
-function* populate(xc: XcBuild, domid: DomId, pages: number): Task<Mfn[]> {
+/** `runs`: a kernel in TypeScript has its buffers in consecutive frames (guests/sdk/pages.ts). */
+function* populate(xc: XcBuild, domid: DomId, pages: number, runs: boolean): Task<Mfn[]> {
   const p2m: Mfn[] = [];
   while (p2m.length < pages) {
-    for (const mfn of xc.populate(domid, p2m.length, Math.min(TURN_PAGES, pages - p2m.length))) p2m.push(mfn);
+    const count = Math.min(TURN_PAGES, pages - p2m.length);
+    const more = runs ? xc.populateRuns(domid, p2m.length, count) : xc.populate(domid, p2m.length, count);
+    for (const mfn of more) p2m.push(mfn);
     yield* yieldNow();
   }
   return p2m;

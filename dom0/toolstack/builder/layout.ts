@@ -4,6 +4,7 @@
 // Virtual address = virtBase + pseudo-physical address, from the image's start on, in this order:
 //  1. kernel image; 2. ramdisk, if any; 3. list of machine frames (p2m); 4. start_info; 5. xenstore page; 6. console page;
 //  7. page tables; 8. boot stack; at least 512 KiB free after it, and the mapping ends on a 4 MiB boundary.
+// A kernel in TypeScript has all of its memory mapped instead, as dom0's has (hypervisor/dom0_build.ts).
 // A kernel that takes an unmapped ramdisk (note MOD_START_PFN) gets it after the end of the mapping, and one that names a
 // place for the list (note INIT_P2M) gets the list last, with page tables of its own behind it.
 
@@ -70,7 +71,7 @@ export function planLayout(image: KernelImage, totalPages: number, ramdiskBytes:
   const xenstorePfn = take(1).pfn;
   const consolePfn = take(1).pfn;
 
-  const { tables: first, end } = planFirstTables(image.virtBase, next);
+  const { tables: first, end } = planFirstTables(image.virtBase, next, image.script ? totalPages : undefined);
   const firstMapping: Mapping = { from: image.virtBase, to: end, pfn: 0 };
   const tablesPfn = take(first.length).pfn;
   const stackPfn = take(1).pfn;
@@ -112,8 +113,15 @@ export function planLayout(image: KernelImage, totalPages: number, ramdiskBytes:
   };
 }
 
-/** Tables for what lies below `usedPages`, for themselves, the stack and the free rest: more tables may need more tables. */
-function planFirstTables(virtBase: bigint, usedPages: number): { tables: Table[]; end: bigint } {
+/**
+ * Tables for what lies below `usedPages`, for themselves, the stack and the free rest: more tables may need more tables. Or,
+ * given `allPages`, for all of the domain's memory.
+ */
+function planFirstTables(virtBase: bigint, usedPages: number, allPages?: number): { tables: Table[]; end: bigint } {
+  if (allPages !== undefined) {
+    const end = virtBase + BigInt(allPages * PAGE);
+    return { tables: planTables([{ from: virtBase, to: end, pfn: 0 }]), end };
+  }
   let tables: Table[] = [];
   for (;;) {
     const pages = usedPages + tables.length + 1 + FREE_AFTER_STACK_PAGES;

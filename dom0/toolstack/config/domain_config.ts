@@ -2,6 +2,7 @@
 // create. Devices and guest types that don't exist here are refused by name; settings of the real xl that have no effect
 // here are accepted in silence, and names that no xl knows give a warning.
 
+import { clipped } from "../../printable.ts";
 import { type ChannelConfig, parseChannel } from "./channel.ts";
 import { type DiskConfig, parseDisk } from "./disk.ts";
 import { ConfigError, ItemError } from "./errors.ts";
@@ -99,7 +100,7 @@ export function domainConfig(file: string, settings: Settings, warn: (line: stri
   const read = new Reader(file, settings);
   for (const setting of settings.values())
     if (!KNOWN.has(setting.name))
-      warn(`${setting.file}:${setting.line}: warning: unknown setting "${setting.name}" is ignored`);
+      warn(`${setting.file}:${setting.line}: warning: unknown setting "${clipped(setting.name)}" is ignored`);
   checkType(read);
   for (const key of NOT_SUPPORTED) read.refuse(key);
 
@@ -141,9 +142,10 @@ function checkType(read: Reader): void {
   const type = read.text("type") ?? "pv";
   if (type === "hvm" || type === "pvh")
     throw read.wrong("type", `type "${type}" needs hardware virtualization; use "pv"`);
-  if (type !== "pv") throw read.wrong("type", `Invalid domain type ${type}; use "pv"`);
+  if (type !== "pv") throw read.wrong("type", `Invalid domain type ${clipped(type)}; use "pv"`);
   const builder = read.text("builder") ?? "generic";
-  if (builder !== "generic") throw read.wrong("builder", `builder "${builder}" is not supported; use "generic"`);
+  if (builder !== "generic")
+    throw read.wrong("builder", `builder "${clipped(builder)}" is not supported; use "generic"`);
 }
 
 function checkName(read: Reader, name: string): void {
@@ -159,7 +161,7 @@ function uuid(read: Reader): string | undefined {
   const text = read.text("uuid");
   if (text === undefined) return undefined;
   const digits = text.toLowerCase().replaceAll("-", "");
-  if (!/^[0-9a-f]{32}$/.test(digits)) throw read.wrong("uuid", `Failed to parse UUID: ${text}`);
+  if (!/^[0-9a-f]{32}$/.test(digits)) throw read.wrong("uuid", `Failed to parse UUID: ${clipped(text)}`);
   return [digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20), digits.slice(20)].join(
     "-",
   );
@@ -173,9 +175,9 @@ function cmdline(read: Reader, warn: (line: string) => void): string {
     warn("Warning: ignoring root= and extra= in favour of cmdline=");
   const parts = [root === undefined ? undefined : `root=${root}`, extra];
   const line = whole ?? parts.filter((p) => p !== undefined).join(" ");
-  if (line.length > MAX_CMDLINE) {
+  if (new TextEncoder().encode(line).length > MAX_CMDLINE) {
     const key = whole !== undefined ? "cmdline" : extra !== undefined ? "extra" : "root";
-    throw read.wrong(key, `the command line is longer than ${MAX_CMDLINE} characters`);
+    throw read.wrong(key, `the command line is longer than ${MAX_CMDLINE} bytes`);
   }
   return line;
 }
@@ -203,10 +205,10 @@ class Reader {
     const trimmed = text.trim();
     const octal = /^0[0-7]+$/.test(trimmed);
     if (!octal && !/^-?(0[xX][0-9a-fA-F]+|0|[1-9][0-9]*)$/.test(trimmed))
-      throw this.wrong(key, `parameter "${key}" is not a valid number: ${JSON.stringify(text)}`);
+      throw this.wrong(key, `parameter "${key}" is not a valid number: "${clipped(text)}"`);
     const value = octal ? Number.parseInt(trimmed, 8) : Number(trimmed);
-    if (!(value >= min)) throw this.wrong(key, `${key} is ${trimmed}, less than the least, ${min}`);
-    if (value > max) throw this.wrong(key, `${key} is ${trimmed}, more than the most, ${max}`);
+    if (!(value >= min)) throw this.wrong(key, `${key} is ${clipped(trimmed)}, less than the least, ${min}`);
+    if (value > max) throw this.wrong(key, `${key} is ${clipped(trimmed)}, more than the most, ${max}`);
     return value;
   }
 
@@ -215,7 +217,8 @@ class Reader {
     if (text === undefined) return fallback;
     const action = SHUTDOWN_ACTIONS.find((a) => a === text);
     if (action?.startsWith("coredump")) throw this.wrong(key, `${key} action "${action}" is not supported yet`);
-    if (!action) throw this.wrong(key, `Unknown ${key} action "${text}" specified; use ${SHUTDOWN_ACTIONS.join(", ")}`);
+    if (!action)
+      throw this.wrong(key, `Unknown ${key} action "${clipped(text)}" specified; use ${SHUTDOWN_ACTIONS.join(", ")}`);
     return action;
   }
 
@@ -231,7 +234,7 @@ class Reader {
         return parse(item.text);
       } catch (error) {
         if (!(error instanceof ItemError)) throw error;
-        throw wrong(`${key} "${item.text}": ${error.message}`);
+        throw wrong(`${key} "${clipped(item.text)}": ${clipped(error.message, 300)}`);
       }
     });
   }

@@ -28,6 +28,9 @@ const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
   v: "\v",
 };
 
+const MAX_WORD = 100;
+const NO_NUL = "a string can't hold the character with number 0";
+
 export class Lexer {
   readonly #file: string;
   readonly #text: string;
@@ -49,7 +52,9 @@ export class Lexer {
     if (c === "+" && this.#text[this.#at + 1] === "=") return this.#token("+=", 2);
     if (c === "=" || c === "[" || c === "]" || c === "," || c === ";") return this.#token(c, 1);
     if (c === '"' || c === "'") return this.#string(c);
-    const word = /^[A-Za-z0-9_.]+/.exec(this.#text.slice(this.#at, this.#at + 256))?.[0];
+    const word = /^[A-Za-z0-9_.]+/.exec(this.#text.slice(this.#at, this.#at + MAX_WORD + 1))?.[0];
+    if (word !== undefined && word.length > MAX_WORD)
+      throw this.#error(`a name or number of more than ${MAX_WORD} characters`);
     if (word !== undefined) return this.#word(word);
     throw this.#error(`unexpected ${describe(c)}`);
   }
@@ -77,6 +82,7 @@ export class Lexer {
       const c = text[at];
       if (c === undefined || c === "\n") throw new ConfigError(this.#file, line, column, "string has no closing quote");
       if (c === quote) break;
+      if (c === "\0") throw new ConfigError(this.#file, line, column, NO_NUL);
       if (c !== "\\") {
         out += c;
         at++;
@@ -100,7 +106,7 @@ export class Lexer {
     const code = hex ? Number.parseInt(hex[1], 16) : octal ? Number.parseInt(octal[0], 8) : 0;
     if (code === 0) {
       this.#at = at;
-      if (hex || octal) throw this.#error("a string can't hold the character with number 0");
+      if (hex || octal) throw this.#error(NO_NUL);
       throw this.#error(`unknown escape \\${rest[0] === "\n" ? "" : (rest[0] ?? "")} in a string`);
     }
     return [String.fromCharCode(code), hex ? 4 : octal![0].length + 1];

@@ -137,7 +137,8 @@ function parseRate(text: string): NonNullable<VifConfig["rate"]> {
   const scale = { "": 1, K: 1e3, M: 1e6, G: 1e9 }[parts[2] as "" | "K" | "M" | "G"];
   const bytesPerSecond = Math.floor((count * scale) / (parts[3] === "b" ? 8 : 1));
   const intervalUs = interval === undefined ? DEFAULT_INTERVAL_US : parseInterval(interval, text);
-  return { bytesPerInterval: Math.floor((bytesPerSecond * intervalUs) / 1e6), intervalUs };
+  // Not 0, which would be no limit at all.
+  return { bytesPerInterval: Math.max(1, Math.floor((bytesPerSecond * intervalUs) / 1e6)), intervalUs };
 }
 
 function parseInterval(interval: string, text: string): number {

@@ -1,5 +1,5 @@
-// Packet forms of the small stack (stack.ts): Ethernet (RFC 894), ARP (RFC 826), IPv4 (RFC 791) without options or
-// fragments, ICMP echo (RFC 792), UDP (RFC 768). Addresses of IPv4 are numbers, of Ethernet numbers too (48 bits). Everything
+// Packet forms of the small stack (stack.ts): Ethernet (RFC 894), ARP (RFC 826), IPv4 (RFC 791) without
+// options, ICMP echo (RFC 792), UDP (RFC 768). Addresses of IPv4 are numbers, of Ethernet numbers too (48 bits). Everything
 // read from the wire is checked against the frame's length before it is used.
 
 import { checksumIsRight, fold, sum16 } from "../../../shared/checksum.ts";
@@ -16,8 +16,9 @@ export const PROTOCOL_UDP = 17;
 export const ARP_REQUEST = 1;
 export const ARP_REPLY = 2;
 const ARP_SIZE = 28;
-/** Don't fragment. */
+/** Don't fragment; more fragments follow. */
 const DF = 0x4000;
+const MF = 0x2000;
 const TTL = 64;
 
 export function readMac(view: DataView, at: number): number {
@@ -88,23 +89,30 @@ export interface Ipv4 {
   readonly source: number;
   readonly target: number;
   readonly protocol: number;
+  /** Of a fragment: which packet's it is, where in it, and whether more follow. `offset` 0 and no `more`: no fragment. */
+  readonly id: number;
+  readonly offset: number;
+  readonly more: boolean;
   /** Where in the frame the payload lies. */
   readonly from: number;
   readonly to: number;
 }
 
-/** The IPv4 header of a frame; undefined when it is wrong, has a wrong checksum, or belongs to a fragment. */
+/** The IPv4 header of a frame; undefined when it is wrong or has a wrong checksum. */
 export function readIpv4(view: DataView): Ipv4 | undefined {
   if (view.byteLength < ETH + IP || view.getUint8(ETH) >> 4 !== 4) return undefined;
   const header = (view.getUint8(ETH) & 15) * 4;
   const total = view.getUint16(ETH + 2);
   if (header < IP || total < header || ETH + total > view.byteLength) return undefined;
-  if ((view.getUint16(ETH + 6) & 0x3fff) !== 0) return undefined;
   if (fold(sum16(view, ETH, ETH + header)) !== 0) return undefined;
+  const fragment = view.getUint16(ETH + 6);
   return {
     source: view.getUint32(ETH + 12),
     target: view.getUint32(ETH + 16),
     protocol: view.getUint8(ETH + 9),
+    id: view.getUint16(ETH + 4),
+    offset: (fragment & 0x1fff) * 8,
+    more: (fragment & MF) !== 0,
     from: ETH + header,
     to: ETH + total,
   };
@@ -121,6 +129,14 @@ export function writeIpv4(view: DataView, source: number, target: number, protoc
   view.setUint16(ETH + 10, 0);
   view.setUint32(ETH + 12, source);
   view.setUint32(ETH + 16, target);
+  view.setUint16(ETH + 10, fold(sum16(view, ETH, ETH + IP)));
+}
+
+/** Makes a fragment's header of one that writeIpv4 wrote: its packet's number, where in it, and whether more follow. */
+export function markFragment(view: DataView, id: number, offset: number, more: boolean): void {
+  view.setUint16(ETH + 4, id);
+  view.setUint16(ETH + 6, offset / 8 + (more ? MF : 0));
+  view.setUint16(ETH + 10, 0);
   view.setUint16(ETH + 10, fold(sum16(view, ETH, ETH + IP)));
 }
 

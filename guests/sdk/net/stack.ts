@@ -1,9 +1,10 @@
 // A small network stack for TypeScript kernels on a frontend (front.ts): ARP, IPv4 to neighbours and through one gateway,
-// answers to pings and own pings, UDP sockets. Left out: TCP, fragments, IPv6, routing beyond the gateway. Caches and
+// answers to pings and own pings, UDP sockets, datagrams of several frames. Left out: TCP, IPv6, routing beyond the gateway. Caches and
 // queues are bounded: nothing that comes from the wire can make it grow.
 
 import { fillChecksum, fold, sum16 } from "../../../shared/checksum.ts";
 import { Channel, type Task, WaitQueue } from "../threads.ts";
+import { piecesOf, Reassembler } from "./fragments.ts";
 import { MAX_SEND, NetFront, type NetFrontOptions } from "./front.ts";
 import {
   ARP_REPLY,
@@ -13,6 +14,7 @@ import {
   ETH,
   IP,
   type Ipv4,
+  markFragment,
   PROTOCOL_ICMP,
   PROTOCOL_UDP,
   readArp,
@@ -35,6 +37,7 @@ const ARP_WAIT_NS = 1e9;
 const ECHO_REPLY = 0;
 const ECHO_REQUEST = 8;
 const MTU = 1500;
+const MAX_PACKET = 65535;
 
 export interface Datagram {
   readonly ip: number;
@@ -90,12 +93,17 @@ export class NetStack {
   readonly #learned = new WaitQueue();
   readonly #sockets = new Map<number, UdpSocket>();
   readonly #echoes = new Channel<{ ip: number; sequence: number }>();
+  readonly #fragments = new Reassembler();
+  readonly #now: () => number;
+  #nextId = 1;
 
-  private constructor() {}
+  private constructor(now: () => number) {
+    this.#now = now;
+  }
 
   /** Connects the frontend and puts a stack on it, without an address yet. */
   static *connect(options: Omit<NetFrontOptions, "onFrame">): Task<NetStack> {
-    const stack = new NetStack();
+    const stack = new NetStack(() => options.kernel.systemTimeNs());
     stack.front = yield* NetFront.connect({ ...options, onFrame: (bytes, valid) => stack.#frame(bytes, valid) });
     stack.mac = readMac(new DataView(stack.front.mac.buffer), 0);
     return stack;
@@ -141,11 +149,45 @@ export class NetStack {
     }
   }
 
+  /** Up to 65507 bytes, in as many frames as that takes. Throws RangeError for more; false when nobody answers there. */
   *sendUdp(sourcePort: number, ip: number, port: number, data: Uint8Array): Task<boolean> {
-    if (UDP + IP + data.length > MTU) throw new RangeError(`a datagram of ${data.length} bytes`);
+    if (IP + UDP + data.length > MAX_PACKET) throw new RangeError(`a datagram of ${data.length} bytes`);
     const mac = yield* this.resolve(ip);
     if (mac === undefined || !(yield* this.front.untilRoom())) return false;
-    return this.trySendUdp(mac, sourcePort, ip, port, data);
+    if (IP + UDP + data.length <= MTU) return this.trySendUdp(mac, sourcePort, ip, port, data);
+    const whole = new Uint8Array(ETH + IP + UDP + data.length);
+    const view = viewOf(whole);
+    writeEth(view, mac, this.mac, TYPE_IPV4);
+    writeIpv4(view, this.ip, ip, PROTOCOL_UDP, UDP + data.length);
+    this.#writeUdp(view, whole, sourcePort, port, data);
+    fillChecksum(view, whole.length); // No backend can do it for pieces.
+    return yield* this.#sendPieces(whole);
+  }
+
+  /** Sends a packet that is longer than a frame. Others' packets may go between its pieces. */
+  *#sendPieces(whole: Uint8Array): Task<boolean> {
+    const id = this.#nextId;
+    this.#nextId = (id + 1) & 0xffff;
+    const payload = ETH + IP;
+    const view = viewOf(whole);
+    const target = view.getUint32(ETH + 16);
+    for (const { from, to } of piecesOf(whole.length - payload, MTU - IP)) {
+      if (!(yield* this.front.untilRoom())) return false;
+      this.#send(readMac(view, 0), target, view.getUint8(ETH + 9), to - from, (out, page) => {
+        page.set(whole.subarray(payload + from, payload + to), payload);
+        markFragment(out, id, from, payload + to < whole.length);
+      });
+    }
+    return true;
+  }
+
+  #writeUdp(view: DataView, page: Uint8Array, sourcePort: number, port: number, data: Uint8Array): void {
+    const at = ETH + IP;
+    view.setUint16(at, sourcePort);
+    view.setUint16(at + 2, port);
+    view.setUint16(at + 4, UDP + data.length);
+    view.setUint16(at + 6, 0);
+    page.set(data, at + UDP);
   }
 
   /** Sends at once to a known neighbour; false when the ring is full. The checksum is left to the backend. */
@@ -156,14 +198,9 @@ export class NetStack {
       PROTOCOL_UDP,
       UDP + data.length,
       (view, page) => {
-        const at = ETH + IP;
-        view.setUint16(at, sourcePort);
-        view.setUint16(at + 2, port);
-        view.setUint16(at + 4, UDP + data.length);
-        view.setUint16(at + 6, 0);
-        page.set(data, at + UDP);
+        this.#writeUdp(view, page, sourcePort, port, data);
         // From 0.0.0.0 (DHCP) nobody may take a blank checksum for granted.
-        if (this.ip === 0) fillChecksum(view, at + UDP + data.length);
+        if (this.ip === 0) fillChecksum(view, ETH + IP + UDP + data.length);
       },
       this.ip !== 0,
       flush,
@@ -232,6 +269,13 @@ export class NetStack {
     if (ip === undefined) return;
     const ours = ip.target === this.ip || ip.target === BROADCAST_IP || this.ip === 0;
     if (!ours) return;
+    if (ip.offset !== 0 || ip.more) {
+      const whole = this.#fragments.take(ip, bytes, this.#now());
+      if (whole !== undefined) this.#packet(viewOf(whole), whole, readIpv4(viewOf(whole))!, false);
+    } else this.#packet(view, bytes, ip, valid);
+  }
+
+  #packet(view: DataView, bytes: Uint8Array, ip: Ipv4, valid: boolean): void {
     if (ip.protocol === PROTOCOL_ICMP) this.#icmp(view, bytes, ip);
     else if (ip.protocol === PROTOCOL_UDP) {
       const udp = readUdp(view, ip, valid);

@@ -95,6 +95,17 @@ export class TsCpu implements KernelCpu {
     return this.#memory.u8.subarray(start, start + sizeBytes);
   }
 
+  /** A copy of the bytes at `va`, wherever their frames are. Throws PageFault. For script.ts. */
+  read(va: Va, sizeBytes: number): Uint8Array<ArrayBuffer> {
+    const copy = new Uint8Array(sizeBytes);
+    for (let at = 0; at < sizeBytes; ) {
+      const n = Math.min(sizeBytes - at, FRAME_SIZE - ((va + at) % FRAME_SIZE));
+      copy.set(this.view((va + at) as Va, n, false), at);
+      at += n;
+    }
+    return copy;
+  }
+
   out(port: number, value: number): void {
     this.count(OUT_COST);
     if (!this.#host.portOut(this.#running(), port, value))

@@ -35,6 +35,22 @@ const MAX_FUNCTIONS = 4096;
 /** What a resumption of a generator counts for in instructions: fixed, so that the virtual clock is exact. */
 const RESUME_COST = 500;
 
+/** Of what a kernel threw, so much is told. */
+const MAX_REASON = 4000;
+
+/** The frames of a stack trace from here down are the machine's, and tell nothing of the kernel. */
+const OWN_FRAMES = /\n *at (?:Ts|Script)Processor\..*/s;
+
+/** What a kernel threw, as text, with its stack down to the processor: never throws itself, whatever that is. */
+export function reasonOf(error: unknown): string {
+  try {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return String(text).slice(0, MAX_REASON).replace(OWN_FRAMES, "");
+  } catch {
+    return "the kernel threw something that can't be shown";
+  }
+}
+
 interface Frame {
   readonly code: KernelCode;
   /** RIP while the function is suspended. */
@@ -65,7 +81,7 @@ export class TsProcessor implements Processor {
       kernel.count(RESUME_COST);
       if (frame.code.next().done) this.#leave(cpu);
     } catch (error) {
-      this.#host.crash(cpu, error instanceof Error ? (error.stack ?? error.message) : String(error));
+      this.#host.crash(cpu, reasonOf(error));
     }
     this.retired = kernel.counted;
     return kernel.counted >= budget ? Exit.Budget : Exit.Interrupted;

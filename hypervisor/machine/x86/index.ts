@@ -30,6 +30,12 @@ const SLICE = 1 << 18;
  * that rewrites its own code all the time would hold the processor for a thousand times what its budget stands for.
  */
 const MOST_DECODED = 64;
+/**
+ * Unless a run must be exact, the clock is looked at each so many page walks and instructions carried out in TypeScript, which
+ * take up to a thousand times what others do; a run that has lasted this long since the first look is interrupted.
+ */
+const SLOW_EVERY = 64;
+const LONGEST_NS = 200_000;
 const TF = 0x100;
 const DEBUG_EXCEPTION = 1;
 const MIB = 1 << 20;
@@ -72,6 +78,9 @@ export class X86Processor implements Processor {
   /** Index of the state block in 32-bit words. */
   readonly #state: number;
   #asid = 0;
+  /** Slow things done in this run, and when the clock was first looked at. */
+  #slow = 0;
+  #since = 0;
 
   /** Reserves its memory at the bottom of machine memory: to be made before the first frame is handed out. */
   constructor(memory: MachineMemory, walker: PageWalker, host: ProcessorHost) {
@@ -106,7 +115,8 @@ export class X86Processor implements Processor {
       codeMask: ((1 << CODE_BITS) - 1) * CODE_ENTRY,
       entries: memory.reserve(Entry.LIMIT * Entry.size),
     };
-    this.#mmu = new X86Mmu(memory, walker, this.#tlb, state, written, () => this.#badAddressVector());
+    const vector = () => this.#badAddressVector();
+    this.#mmu = new X86Mmu(memory, walker, this.#tlb, state, written, vector, () => this.#overdue());
 
     const names = new Set(instructions.map((description) => description.name));
     const hot = hotEntries((name) => names.has(name));
@@ -129,7 +139,11 @@ export class X86Processor implements Processor {
     };
     this.#context = new HostContext(memory, state, host, this.#mmu, flags);
     this.#context.sizeOf = (cold) => this.#functions.info(cold).shapes[0].size;
-    const callHost = (number: number, uop: number): number => hostFunction(number)(this.#context, uop);
+    const callHost = (number: number, uop: number): number => {
+      if (!this.#overdue()) return hostFunction(number)(this.#context, uop);
+      mmu.interrupt();
+      return Next.EXIT;
+    };
     const imports = {
       ...instance.exports,
       commit: mmu.commit,
@@ -161,6 +175,7 @@ export class X86Processor implements Processor {
     this.#set(Slot.ASID, this.#asid, 0);
     this.retired = 0;
     this.#code.decoded = 0;
+    this.#slow = 0;
     const usual = budget > MARGIN / Uop.size && !(cpu.lo(Reg.RFLAGS) & TF) && this.#u32[this.exitFlag >>> 2] === 0;
     if (usual) {
       const start = this.#slice(budget);
@@ -285,6 +300,15 @@ export class X86Processor implements Processor {
       this.#set(Reg.RIP, lo >>> 0, (this.#hi(Reg.RIP) + (lo > 0xffffffff ? 1 : 0)) >>> 0);
       return -1;
     }
+  }
+
+  /** Asked before each slow thing is begun: has this run taken too long already? */
+  #overdue(): boolean {
+    if (this.exact || ++this.#slow % SLOW_EVERY !== 0) return false;
+    const { lo, hi } = this.#context.host.tsc(0);
+    const now = hi * 4294967296 + lo;
+    if (this.#slow === SLOW_EVERY) this.#since = now;
+    return now - this.#since > LONGEST_NS;
   }
 
   #debug(): Exit {

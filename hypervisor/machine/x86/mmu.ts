@@ -27,6 +27,8 @@ export class X86Mmu implements GuestPort {
   readonly #code: WrittenCode;
   /** Which vector a non-canonical address raises: 12 for stack accesses, else 13. Asked only then. */
   readonly #badAddressVector: () => number;
+  /** Is the run to end rather than look for another page? */
+  readonly #overdue: () => boolean;
   cr3 = 0 as Mfn;
   asid = 0;
   /** One page whose translation is replaced for a single instruction, or -1. */
@@ -45,6 +47,7 @@ export class X86Mmu implements GuestPort {
     state: number,
     code: WrittenCode,
     badAddressVector: () => number,
+    overdue: () => boolean,
   ) {
     this.#memory = memory;
     this.#walker = walker;
@@ -52,6 +55,7 @@ export class X86Mmu implements GuestPort {
     this.#state = state;
     this.#code = code;
     this.#badAddressVector = badAddressVector;
+    this.#overdue = overdue;
   }
 
   /**
@@ -81,6 +85,12 @@ export class X86Mmu implements GuestPort {
     return (mfn * 4096 + offset) >>> 0;
   }
 
+  /** The instruction ends without effect, and the run with it: it is executed by the next. */
+  interrupt(): 0 {
+    this.#memory.u32[(this.#state + State.exitKind) >>> 2] = Exit.Interrupted;
+    return 0;
+  }
+
   note(vector: number, errorCode: number): void {
     const word = this.#state >>> 2;
     this.#memory.u32[word + (State.vector >>> 2)] = vector;
@@ -98,6 +108,7 @@ export class X86Mmu implements GuestPort {
 
   /** Import of the emitted code: host address of an operand to be read, or 0. A crossing one is put together aside. */
   readonly missRead = (lo: number, hi: number, bytes: number): number => {
+    if (this.#overdue()) return this.interrupt();
     const inPage = 4096 - (lo & 4095);
     const first = this.translate(lo, hi, Access.READ, bytes);
     if (inPage >= bytes || first === 0) return first;
@@ -112,6 +123,7 @@ export class X86Mmu implements GuestPort {
 
   /** The same for an operand to be written; for a crossing one `pending` is set, and `commit` carries the store out. */
   readonly missWrite = (lo: number, hi: number, bytes: number): number => {
+    if (this.#overdue()) return this.interrupt();
     const inPage = 4096 - (lo & 4095);
     const first = this.translate(lo, hi, Access.WRITE, bytes);
     if (inPage >= bytes || first === 0) return first;

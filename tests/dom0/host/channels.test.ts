@@ -30,6 +30,18 @@ function heard(socket: Socket, count = Infinity): Promise<string> {
   });
 }
 
+/** Sends its last words and goes. */
+function leave(socket: Socket, text: string): void {
+  socket.end(text, () => socket.destroy());
+}
+
+/** A program that ends its own side after `text`, and still listens. */
+function asker(path: string, text: string): Socket {
+  const socket = connect({ path, allowHalfOpen: true });
+  socket.end(text);
+  return socket;
+}
+
 async function read(handle: number, count: number): Promise<string> {
   let text = "";
   while (text.length < count) text += Buffer.from(await channels.read(handle, 4096)).toString();
@@ -46,14 +58,74 @@ describe("a channel's socket", () => {
     await written;
     const second = connect(path);
     second.write("from the second");
-    first.write("from the first; ");
-    first.end();
+    leave(first, "from the first; ");
     expect(await read(handle, 31)).toBe("from the first; from the second");
     await channels.write(handle, bytes("for the second"));
     const all = heard(second);
     channels.close(handle, bytes(", and the last"));
     expect(await all).toBe("for the second, and the last");
     expect(existsSync(path)).toBe(false);
+  });
+
+  test("serves a program that has ended its own side until it closes, then the next", async () => {
+    const path = join(folder, "half.sock");
+    const handle = await channels.open(path);
+    const first = asker(path, "question");
+    expect(await read(handle, 8)).toBe("question");
+    const answer = heard(first, 3);
+    await channels.write(handle, bytes("ans"));
+    expect(await answer).toBe("ans");
+    const second = connect(path);
+    second.write("and");
+    const reading = channels.read(handle, 10);
+    let served = false;
+    void reading.then(() => {
+      served = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    expect(served).toBe(false);
+    // Nothing of what the guest says from now on is for one who has gone, seen or not.
+    first.destroy();
+    await new Promise((resolve) => first.once("close", resolve));
+    await channels.write(handle, bytes("for the second"));
+    expect(await heard(second, 14)).toBe("for the second");
+    expect(Buffer.from(await reading).toString()).toBe("and");
+    channels.close(handle, NONE);
+    second.destroy();
+  });
+
+  test("sees that a program which had ended its side has gone, though the guest is silent", async () => {
+    const path = join(folder, "silent.sock");
+    const handle = await channels.open(path);
+    const first = asker(path, "1");
+    expect(await read(handle, 1)).toBe("1");
+    const second = connect(path);
+    second.write("2");
+    first.destroy();
+    expect(await read(handle, 1)).toBe("2");
+    // One that sends its last words and closes before anybody looks has gone too: what is written waits.
+    const gone = new Promise((resolve) => second.once("close", resolve));
+    leave(second, "3");
+    expect(await read(handle, 1)).toBe("3");
+    await gone;
+    const written = channels.write(handle, bytes("kept"));
+    const third = connect(path);
+    expect(await heard(third, 4)).toBe("kept");
+    await written;
+    channels.close(handle, NONE);
+    third.destroy();
+  });
+
+  test("gives the last bytes to a program that had ended its side", async () => {
+    const path = join(folder, "last.sock");
+    const handle = await channels.open(path);
+    const program = asker(path, "q");
+    expect(await read(handle, 1)).toBe("q");
+    const all = heard(program);
+    const writing = channels.write(handle, bytes("one, "));
+    await writing;
+    channels.close(handle, bytes("two"));
+    expect(await all).toBe("one, two");
   });
 
   test("makes each side wait for the other", async () => {

@@ -1,11 +1,21 @@
 // The host's files, moved straight from and to shared memory in scattered pieces.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { NodeFiles } from "../../../dom0/host/files.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "xenolith-files-"));
+writeFileSync(join(dir, "f"), "0123456789");
 afterAll(() => rmSync(dir, { recursive: true }));
 
 function pieces(...sizes: number[]): Uint8Array<SharedArrayBuffer>[] {
@@ -17,7 +27,6 @@ const joined = (parts: Uint8Array[]): string => parts.map((part) => Buffer.from(
 describe("the host's files", () => {
   test("a read fills the pieces in order and stops at the end of the file", async () => {
     const files = new NodeFiles();
-    writeFileSync(join(dir, "f"), "0123456789");
     const { handle, size } = await files.open(join(dir, "f"), "r");
     expect(size).toBe(10);
     const into = pieces(3, 0, 4, 5);
@@ -44,7 +53,9 @@ describe("the host's files", () => {
     await expect(files.open(join(dir, "none"), "r")).rejects.toMatchObject({ code: "ENOENT" });
     await expect(files.open(dir, "r")).rejects.toMatchObject({ code: "EISDIR" });
     expect(await files.stat(dir)).toMatchObject({ kind: "directory" });
-    expect(await files.list(dir)).toEqual(["f", "w"]);
+    mkdirSync(join(dir, "names", "a"), { recursive: true });
+    for (const name of ["c", "b"]) writeFileSync(join(dir, "names", name), "");
+    expect(await files.list(join(dir, "names"))).toEqual(["a/", "b", "c"]);
   });
 
   test("a dom0 that never closes runs out of handles, not the host", async () => {
@@ -74,6 +85,7 @@ describe("disks", () => {
     const again = await files.open(join(dir, ".", "disk"), "r");
     expect({ size, identity }).toEqual({ size: 65536, identity: again.identity });
     await files.sync(handle);
+    const { blocks } = statSync(path);
     const refused = await files.discard(handle, 4096, 8192).then(
       () => undefined,
       (error: { code: string }) => error.code,
@@ -81,11 +93,20 @@ describe("disks", () => {
     const data = readFileSync(path);
     expect(data.length).toBe(65536);
     // A host without holes says so, and leaves everything as it was.
-    if (refused === undefined) expect(data.subarray(4096, 12288).every((byte) => byte === 0)).toBe(true);
-    else expect({ refused, byte: data[4096] }).toEqual({ refused: "EOPNOTSUPP", byte: 7 });
+    if (refused === undefined) {
+      expect(data.subarray(4096, 12288).every((byte) => byte === 0)).toBe(true);
+      expect(statSync(path).blocks).toBeLessThan(blocks);
+    } else expect({ refused, byte: data[4096] }).toEqual({ refused: "EOPNOTSUPP", byte: 7 });
     expect([data[4095], data[12288]]).toEqual([7, 7]);
+    truncateSync(path, 100_000);
+    expect(await files.size(handle)).toBe(100_000);
+    // The size is the open file's, whatever the path names by now.
+    renameSync(path, `${path}.old`);
+    writeFileSync(path, "another");
+    expect(await files.size(handle)).toBe(100_000);
     await files.close(handle);
     await files.close(again.handle);
+    await expect(files.size(handle)).rejects.toMatchObject({ code: "EBADF" });
   });
 
   test("a disk in memory reads as zeros where nothing was written, forgets what is discarded, and ends at its size", async () => {

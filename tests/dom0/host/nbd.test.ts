@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { NodeFiles } from "../../../dom0/host/files.ts";
+import { NbdDisk } from "../../../dom0/host/nbd.ts";
 import { parseAddress } from "../../../dom0/host/nbd_handshake.ts";
 import { type NbdOptions, NbdServer } from "../../harness/nbd_server.ts";
 
@@ -66,6 +67,22 @@ describe("an NBD disk", () => {
     await server.die();
   });
 
+  test("is reached by TCP too", async () => {
+    const server = new NbdServer(data);
+    const port = await server.listen("");
+    for (const path of [`nbd:127.0.0.1:${port}`, `nbd://127.0.0.1:${port}`, `nbd://localhost:${port}/`]) {
+      const disk = await NbdDisk.open(path, "r+");
+      const [piece] = pieces(512);
+      await disk.write([piece.fill(9)], 1024);
+      await disk.sync();
+      await disk.read([piece], 512);
+      expect([disk.size, piece[0], server.stable[1024]]).toEqual([65536, data[512], 9]);
+      await disk.close();
+    }
+    await server.die();
+    await expect(NbdDisk.open(`nbd:127.0.0.1:${port}`, "r")).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  });
+
   test("many requests at once are each answered with their own", async () => {
     const { server, path } = await serve();
     const files = new NodeFiles();
@@ -104,6 +121,51 @@ describe("an NBD disk", () => {
     await files.sync(handle);
     expect([0, 1, 2, 3].map((n) => server.stable[n * 512])).toEqual([10, 11, 13, 14]);
     await files.close(handle);
+    await server.die();
+  });
+
+  test("a server that comes back with another size: what fits goes on, what lies past the end fails", async () => {
+    const { server, path } = await serve();
+    const disk = await NbdDisk.open(`nbd:unix:${path}`, "r+");
+    const [piece] = pieces(512);
+    const write = async (sector: number, value: number): Promise<number> =>
+      await disk.write([piece.fill(value)], sector * 512);
+    const back = async (sizeBytes: number): Promise<void> => {
+      await server.die();
+      server.resize(sizeBytes);
+      await server.listen(path);
+      server.mute = false;
+    };
+    const read = async (sector: number): Promise<number> => {
+      const [into] = pieces(512);
+      return (await disk.read([into], sector * 512)) === 512 ? into[0] : -1;
+    };
+    // Answered, not flushed: on both sides of the end that is to come, and across it.
+    await write(10, 1);
+    await write(100, 2);
+    const across = pieces(1024);
+    across[0].fill(3);
+    await disk.write(across, 63 * 512);
+    // And not answered.
+    server.mute = true;
+    const asked = [write(20, 4), write(64, 5), read(64), read(63), disk.sync()].map((task) =>
+      task.then(
+        () => "done",
+        (error: { code: string }) => error.code,
+      ),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await back(64 * 512);
+    expect(await Promise.all(asked)).toEqual(["done", "EIO", "EIO", "done", "done"]);
+    expect(disk.size).toBe(64 * 512);
+    expect([10, 20, 63].map((sector) => server.stable[sector * 512])).toEqual([1, 4, 3]);
+    expect(await read(64)).toBe(-1);
+    await expect(write(64, 6)).rejects.toMatchObject({ code: "ENOSPC" });
+    await back(1024 * 512);
+    await disk.sync();
+    expect(disk.size).toBe(1024 * 512);
+    expect([await write(1023, 7), await read(1023), await read(63)]).toEqual([512, 7, 3]);
+    await disk.close();
     await server.die();
   });
 

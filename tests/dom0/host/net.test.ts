@@ -57,6 +57,62 @@ describe("streams", () => {
     good.destroy();
   });
 
+  test("a neighbour that takes nothing loses frames, and takes no memory", async () => {
+    const path = join(folder, "slow.sock");
+    const server = await net.open(`listen:unix:${path}`);
+    const neighbour = connect(path);
+    neighbour.pause();
+    await new Promise<void>((resolve) => neighbour.once("connect", () => resolve()));
+    // A frame of its own shows that it is connected on both sides.
+    neighbour.write(framed(60, 1));
+    await net.read(server, LIMIT);
+    const frame = framed(60_000, 2);
+    const SENT = 400;
+    for (let i = 0; i < SENT; i++) {
+      net.write(server, frame);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const splitter = new FrameSplitter();
+    let large = 0;
+    let small = 0;
+    neighbour.on("data", (bytes) => {
+      splitter.add(bytes);
+      for (let next = splitter.take(frame.length); next.length > 0; next = splitter.take(frame.length))
+        if (next.length === frame.length) large++;
+        else small++;
+    });
+    neighbour.resume();
+    // As soon as it has taken what waited, it gets frames again.
+    while (small === 0) {
+      net.write(server, framed(14, 3));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(large).toBeGreaterThan(10);
+    expect(large).toBeLessThan(SENT / 4);
+    neighbour.destroy();
+    net.close(server);
+  });
+
+  test("a neighbour that floods is held up, while dom0 takes nothing", async () => {
+    const path = join(folder, "flood.sock");
+    const server = await net.open(`listen:unix:${path}`);
+    const neighbour = connect(path);
+    const FRAMES = 400;
+    for (let i = 0; i < FRAMES; i++) neighbour.write(framed(60_000, i));
+    const left = (): number => neighbour.writableLength;
+    // It goes on until nothing is taken any more.
+    for (let before = -1; before !== left(); await new Promise((resolve) => setTimeout(resolve, 100))) before = left();
+    expect(left()).toBeGreaterThan((FRAMES * 60_004) / 2);
+    // Dom0 takes them all, in order.
+    let frames = 0;
+    while (frames < FRAMES) {
+      const bytes = await net.read(server, LIMIT);
+      for (let at = 0; at < bytes.length; at += 60_004) expect(bytes[at + 4]).toBe(frames++ & 255);
+    }
+    net.close(server);
+    neighbour.destroy();
+  });
+
   test.each(["pigeon", "tcp:host", "unix:", "listen:tcp:1"])("%s is refused", async (spec) => {
     await expect(net.open(spec)).rejects.toMatchObject({ code: "EINVAL" });
   });

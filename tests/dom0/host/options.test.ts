@@ -12,7 +12,7 @@ describe("the command line", () => {
 
   test("every option is understood", async () => {
     const all =
-      "--memory 512 --dom0-memory 32 --clock virtual --seed 7 --trace=hypercalls,insn:20 --trace-file t --log-dir l --guest-console-io --uplink bridge=br1,passt,-t,80 --uplink unix:/s --bridge br1,pcap=p";
+      "--memory 512 --dom0-memory 32 --clock virtual --seed 7 --trace=hypercalls,insn:20 --trace-file t --log-dir l --guest-console-io --uplink bridge=br1,passt,-t,80 --uplink unix:/s --uplink tap:tap0 --bridge br1,pcap=p";
     expect(await parse(all)).toEqual({
       memoryMiB: 512,
       dom0MemoryMiB: 32,
@@ -24,12 +24,15 @@ describe("the command line", () => {
       profileFile: undefined,
       logDir: "l",
       guestConsoleIo: true,
+      typescriptKernels: true,
       uplinks: [
         { bridge: "br1", spec: "passt,-t,80" },
         { bridge: "xenbr0", spec: "unix:/s" },
+        { bridge: "xenbr0", spec: "tap:tap0" },
       ],
       captures: [{ bridge: "br1", file: "p" }],
     } satisfies HostOptions);
+    expect(await parse("--no-typescript-kernels")).toMatchObject({ typescriptKernels: false });
     expect(await parse("--profile p")).toMatchObject({ profileFile: "p", clock: "real" });
     expect(await parse("--trace")).toMatchObject({ trace: ["hypercalls", "traps", "events", "sched"] });
   });
@@ -37,6 +40,8 @@ describe("the command line", () => {
   test.each([
     ["--memory 12", "--memory"],
     ["--memory lots", "--memory"],
+    ["--memory 128 --memory 256", "--memory is given more than once"],
+    ["--seed 1 --log-dir a --log-dir b", "--log-dir is given more than once"],
     ["--memory", "memory"],
     ["--memory 64 --memory 128", "--memory"],
     ["--dom0-memory 2000", "--dom0-memory"],
@@ -44,6 +49,7 @@ describe("the command line", () => {
     ["--seed -1", "--seed"],
     ["--uplink bridge=xenbr0", "--uplink"],
     ["--uplink pigeon", "--uplink"],
+    ["--uplink tap:", "--uplink"],
     ["--bridge br1", "--bridge"],
     ["--clock virtual --profile p", "--profile"],
     ["--trace=colours", "colours"],

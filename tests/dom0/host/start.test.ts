@@ -13,7 +13,7 @@ function start(args: readonly string[], command = [process.execPath, "scripts/st
 }
 
 function run([file, ...args]: readonly string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(file, args, { input: "", encoding: "utf8", timeout: 25_000 });
+  return spawnSync(file, args, { input: "", encoding: "utf8", timeout: 120_000 });
 }
 
 describe("npm start", () => {
@@ -37,6 +37,20 @@ describe("npm start", () => {
     const { status, stdout, stderr } = start(["--memory", "lots"]);
     expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
     expect(stderr).toMatch(/^--memory .*\n$/);
+  });
+
+  test.each(["--log-dir", "--trace=sched --trace-file", "--profile"])("%s somewhere impossible too", (option) => {
+    for (const path of ["/dev/null/x", "/proc/x/y"]) {
+      const { status, stdout, stderr } = start([...option.split(" "), path]);
+      expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+      expect(stderr).toMatch(/^[^\n]*(\/dev\/null|\/proc)[^\n]*\n$/);
+    }
+  });
+
+  test("a trace whose disk is full ends with a line, and the machine goes on", () => {
+    const { status, stderr } = start(["--trace", "--trace-file", "/dev/full"]);
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/^the trace ends here: ENOSPC[^\n]*\n$/);
   });
 
   test("dom0 larger than the memory that is left is one line too", () => {

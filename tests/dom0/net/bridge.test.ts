@@ -1,4 +1,5 @@
 // The learning switch, its queues and captures, on frames in plain memory.
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Bridge } from "../../../dom0/net/bridge.ts";
 import { Csum, type Frame, FramePool } from "../../../dom0/net/frame.ts";
@@ -132,6 +133,83 @@ describe("frames", () => {
     expect([queue.length, frames.used]).toEqual([0, 0]);
     const late = frame(frames, ALL, 5);
     expect(queue.push(late)).toBe(false);
+  });
+});
+
+describe("senders to one port", () => {
+  const fill = (queue: FrameQueue, frames: FramePool, source: number, count: number, size = 60): boolean[] =>
+    Array.from({ length: count }, () => {
+      const f = frame(frames, ALL, source, size);
+      const held = queue.push(f);
+      f.release();
+      return held;
+    });
+  const drain = (queue: FrameQueue): number[] => {
+    const sources: number[] = [];
+    for (let f = queue.shift(); f !== undefined; f = queue.shift()) {
+      sources.push(f.view.getUint8(11));
+      f.release();
+    }
+    return sources;
+  };
+
+  test("take turns, each one's frames in order", () => {
+    const frames = pool();
+    const queue = new FrameQueue();
+    fill(queue, frames, 1, 4);
+    fill(queue, frames, 2, 2);
+    expect(queue.peek()?.view.getUint8(11)).toBe(1);
+    expect(drain(queue)).toEqual([1, 2, 1, 2, 1, 1]);
+    expect([queue.length, frames.used]).toEqual([0, 0]);
+  });
+
+  test("who floods loses its own frames, not others'", () => {
+    const frames = pool();
+    const queue = new FrameQueue(8 * 2048);
+    expect(fill(queue, frames, 1, 20).filter(Boolean)).toHaveLength(8);
+    expect(fill(queue, frames, 2, 4)).toEqual([true, true, true, true]);
+    expect(fill(queue, frames, 2, 2)).toEqual([false, false]);
+    expect(fill(queue, frames, 1, 2)).toEqual([false, false]);
+    expect([queue.length, queue.dropped]).toEqual([8, 20]);
+    expect(drain(queue)).toEqual([1, 2, 1, 2, 1, 2, 1, 2]);
+    expect(frames.used).toBe(0);
+  });
+
+  test("one long frame makes room for short ones of others, and its sender is then without a turn", () => {
+    const frames = pool();
+    const queue = new FrameQueue(65536);
+    expect(fill(queue, frames, 1, 1, 9000)).toEqual([true]);
+    expect(fill(queue, frames, 2, 1)).toEqual([true]);
+    expect([queue.length, queue.dropped, queue.peek()?.view.getUint8(11)]).toEqual([1, 1, 2]);
+    expect(drain(queue)).toEqual([2]);
+    expect(frames.used).toBe(0);
+  });
+
+  test("whatever comes and goes, the bound holds and no frame is lost or kept", () => {
+    const step = fc.record({
+      source: fc.integer({ min: 1, max: 5 }),
+      long: fc.boolean(),
+      take: fc.integer({ min: 0, max: 2 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+        const frames = pool();
+        const queue = new FrameQueue(3 * 65536);
+        let taken = 0;
+        for (const { source, long, take } of steps) {
+          fill(queue, frames, source, 1, long ? 3000 : 60);
+          for (let i = 0; i < take; i++) {
+            const next = queue.peek();
+            const f = queue.shift();
+            if (f !== next) return false;
+            if (f !== undefined) taken++;
+            f?.release();
+          }
+          if (frames.used > 3 * 65536) return false;
+        }
+        return queue.length + queue.dropped + taken === steps.length && drain(queue).length >= 0 && frames.used === 0;
+      }),
+    );
   });
 });
 

@@ -157,6 +157,11 @@ describe("keys", () => {
   });
 });
 
+it("controls of the second set, and signs that turn the direction of text, are no keys", () => {
+  const keys = new KeyReader().feed(new TextEncoder().encode("a\u009b31mb\u202ec\u2028d"));
+  expect(keys.map((key) => ("text" in key ? key.text : key.name)).join("")).toBe("a31mbcd");
+});
+
 describe("words", () => {
   it.each([
     ["xl create -c a.cfg", ["xl", "create", "-c", "a.cfg"]],

@@ -156,7 +156,7 @@ describe("the typed view", () => {
     [`${GOOD}uuid="12"`, "t.cfg:3:6: Failed to parse UUID: 12"],
     ['kernel="k"\nname="17"', "would be taken for a domain id"],
     ['kernel="k"\nname="a/b"', "the domain's name may have letters"],
-    [`${GOOD}extra="${"x".repeat(1024)}"`, "t.cfg:3:7: the command line is longer than 1023 characters"],
+    [`${GOOD}extra="${"x".repeat(1024)}"`, "t.cfg:3:7: the command line is longer than 1023 bytes"],
   ])("refuses %j", (text, message) => {
     expect(() => config(text)).toThrow(message);
   });

@@ -8,13 +8,14 @@ import { HostError, type Task } from "../../../guests/sdk/index.ts";
 const ENOENT = -2;
 const EACCES = -13;
 
-/** A disk of the paths given; "folder/" stands for a folder, "!path" for one that may not be looked at. */
+/** A disk of the paths given, 1 byte each; "folder/" stands for a folder, "!path" for one not allowed, "|path" for a pipe. */
 function disk(...paths: string[]): Files {
   return {
     // biome-ignore lint/correctness/useYield: a task that never waits.
     *stat(path: string): ReturnType<Files["stat"]> {
       if (paths.includes(`!${path}`)) throw new HostError(path, EACCES);
       if (paths.includes(`${path}/`)) return { kind: "directory", size: 0, mtimeMs: 0 };
+      if (paths.includes(`|${path}`)) return { kind: "other", size: 0, mtimeMs: 0 };
       if (!paths.includes(path)) throw new HostError(path, ENOENT);
       return { kind: "file", size: 1, mtimeMs: 0 };
     },
@@ -44,12 +45,27 @@ describe("a path in a configuration", () => {
     [disk(), "k", "kernel k: No such file or directory"],
     [disk("k/"), "k", "kernel k: Is a directory"],
     [disk("!k", "cfgs/k"), "k", "kernel k: Permission denied"],
+    [disk("|k"), "k", "kernel k: Not a regular file"],
   ])("that leads nowhere is one line", (files, path, message) => {
     expect(() => run(findFile(files, "kernel", path, "cfgs/a.cfg"))).toThrow(message);
   });
 
   it("that vanishes before it is read is one line too", () => {
-    expect(() => run(readWhole(disk(), "ramdisk", "r"))).toThrow("ramdisk r: No such file or directory");
+    expect(() => run(readWhole(disk(), "ramdisk", "r", 1))).toThrow("ramdisk r: No such file or directory");
+  });
+
+  it.each([
+    ["k", "kernel k: larger than 0 MiB, the most that can be"],
+    ["d", "kernel d: Is a directory"],
+    ["p", "kernel p: Not a regular file"],
+  ])("isn't read when it is no file, has no end, or is too large (%s)", (path, message) => {
+    const files: Files = {
+      ...disk("k", "d/", "|p"),
+      readFile: () => {
+        throw new Error("it was read");
+      },
+    };
+    expect(() => run(readWhole(files, "kernel", path, 0))).toThrow(message);
   });
 });
 

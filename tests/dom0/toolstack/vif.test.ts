@@ -30,6 +30,7 @@ describe("a vif", () => {
     ["rate=250KB/s", { rate: { bytesPerInterval: 12500, intervalUs: 50000 } }],
     ["rate=1MB/s@20ms", { rate: { bytesPerInterval: 20000, intervalUs: 20000 } }],
     ["rate=1GB/s@10us", { rate: { bytesPerInterval: 10000, intervalUs: 10 } }],
+    ["rate=1b/s", { rate: { bytesPerInterval: 1, intervalUs: 50000 } }],
     ["rate=800b/s@2s", { rate: { bytesPerInterval: 200, intervalUs: 2_000_000 } }],
   ])("%s", (text, want) => {
     expect(parse(text)).toEqual({ ...plain, ...want });

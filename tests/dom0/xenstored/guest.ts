@@ -1,14 +1,14 @@
 // A guest's side of a xenstore ring, and a server with such guests, for tests.
 
 import { RingConnection } from "../../../dom0/xenstored/ring_connection.ts";
-import { XenStored } from "../../../dom0/xenstored/server.ts";
-import { encodeMessage } from "../../../dom0/xenstored/wire.ts";
+import { type OpenConnection, XenStored } from "../../../dom0/xenstored/server.ts";
 import {
   XENSTORE_RING_SIZE,
   XenstoreDomainInterface,
   XS_ERROR,
   XS_WATCH_EVENT,
 } from "../../../shared/abi/io/xs_wire.ts";
+import { encodeMessage } from "../../../shared/xenstore_wire.ts";
 
 export interface Reply {
   type: number;
@@ -40,7 +40,7 @@ export class Guest {
 
   /** Lets xenstored work until it has nothing to do, taking what it sends. */
   serve(): void {
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < 1000; i++) {
       const more = this.connection.service();
       if (!this.#drain() && !more) return;
     }
@@ -102,10 +102,16 @@ export class Guest {
   }
 }
 
-/** A server whose guests are made when they are introduced. */
-export function testServer(): { server: XenStored; guests: Map<number, Guest>; guest(domid: number): Guest } {
+/** A server whose guests are made when they are introduced. Its own faults are in `faults`. */
+export function testServer(): {
+  server: XenStored;
+  guests: Map<number, Guest>;
+  guest(domid: number): Guest;
+  faults: unknown[];
+} {
+  const faults: unknown[] = [];
   const guests = new Map<number, Guest>();
-  const server = new XenStored((self, domid) => {
+  const open: OpenConnection = (self, domid) => {
     const guest = guests.get(domid) ?? new Guest();
     guests.set(domid, guest);
     guest.connection = new RingConnection(
@@ -121,9 +127,11 @@ export function testServer(): { server: XenStored; guests: Map<number, Guest>; g
         guest.closed = true;
       },
     };
-  });
+  };
+  const server = new XenStored(open, (error) => faults.push(error));
   return {
     server,
+    faults,
     guests,
     guest: (domid) => {
       server.introduce(domid, 0, 1);

@@ -4,8 +4,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { XsClient } from "../../../dom0/xenstored/client.ts";
 import type { XenStored } from "../../../dom0/xenstored/server.ts";
-import { encodeMessage } from "../../../dom0/xenstored/wire.ts";
 import * as XS from "../../../shared/abi/io/xs_wire.ts";
+import { encodeMessage } from "../../../shared/xenstore_wire.ts";
 import { type Guest, testServer } from "./guest.ts";
 
 let server: XenStored;

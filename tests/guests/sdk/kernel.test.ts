@@ -1,7 +1,15 @@
 // A kernel on the SDK as dom0 of a real machine: timers, events, the host's devices, memory, grants. Everything goes through
 // the hypervisor's own hypercalls.
 import { describe, expect, test } from "vitest";
-import { type HostError, type Kernel, kernelMain, sleep, type Task, XenError } from "../../../guests/sdk/index.ts";
+import {
+  type HostError,
+  type Kernel,
+  kernelMain,
+  sleep,
+  type Task,
+  type Thread,
+  XenError,
+} from "../../../guests/sdk/index.ts";
 import { VIRQ_DOM_EXC } from "../../../shared/abi/xen.ts";
 import type { DomId, Mfn } from "../../../shared/brand.ts";
 import { Dom0Machine } from "../../harness/dom0.ts";
@@ -108,6 +116,20 @@ describe("a kernel on the SDK", () => {
         reader.cancel();
         yield* reader.join();
         // The host still has the buffer: it is not used for anything else until the host is done.
+        expect(kernel.pages.freePages).toBe(free - 1);
+        let asker: Thread | undefined;
+        // Answered, and cancelled before it ran again: by a thread whose answer came at the same time.
+        const canceller = kernel.spawn(
+          "canceller",
+          (function* (): Task {
+            yield* kernel.host.stat("f");
+            asker?.cancel();
+          })(),
+        );
+        asker = kernel.spawn("asker", kernel.host.stat("f"));
+        yield* asker.join();
+        yield* canceller.join();
+        yield* sleep(1e6);
         expect(kernel.pages.freePages).toBe(free - 1);
       },
       { f: "x".repeat(300_000) },

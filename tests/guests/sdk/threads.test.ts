@@ -159,6 +159,38 @@ describe("threads", () => {
     expect(queue.isAwaited).toBe(false);
   });
 
+  test("cancel ends the callers too, when the finally blocks of what they call wait", () => {
+    const bench = new Bench();
+    const log: string[] = [];
+    const inner = function* (): Task {
+      try {
+        yield* sleep(1000);
+      } finally {
+        yield* sleep(10);
+        log.push("inner cleaned");
+      }
+    };
+    const outer = function* (): Task {
+      try {
+        yield* inner();
+        log.push("not reached");
+        yield* sleep(1);
+        log.push("not reached either");
+      } catch (error) {
+        if (error instanceof Error) log.push("not an error");
+        throw error;
+      } finally {
+        log.push("outer cleaned");
+      }
+    };
+    const thread = bench.threads.spawn("t", outer());
+    bench.settle();
+    thread.cancel();
+    bench.passTo(5000);
+    expect(log).toEqual(["inner cleaned", "outer cleaned"]);
+    expect([thread.done, thread.error, bench.failures]).toEqual([true, undefined, []]);
+  });
+
   test("a channel gives each value once, in order, then the end", () => {
     const bench = new Bench();
     const channel = new Channel<number>();
@@ -204,6 +236,28 @@ describe("threads", () => {
     bench.passTo(100);
     expect(log).toEqual(["+a", "-a", "+b", "+c", "-c"]);
     expect(bench.failures).toEqual(["a: a"]);
+  });
+
+  test("a thread that is cancelled when it was just woken doesn't take the wake with it", () => {
+    const bench = new Bench();
+    const mutex = new Mutex();
+    const go = new WaitQueue();
+    const log: string[] = [];
+    const holder = function* (name: string, wait: boolean): Task {
+      yield* mutex.run(function* (): Task {
+        if (wait) yield* go.wait();
+        log.push(name);
+      });
+    };
+    bench.threads.spawn("first", holder("first", true));
+    const second = bench.threads.spawn("second", holder("second", false));
+    bench.threads.spawn("third", holder("third", false));
+    bench.settle();
+    go.wakeAll();
+    bench.threads.runOne(); // The first lets go, which wakes the second.
+    second.cancel();
+    bench.settle();
+    expect(log).toEqual(["first", "third"]);
   });
 
   test("timers of waits that ended early do not pile up", () => {

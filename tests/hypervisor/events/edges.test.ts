@@ -1,8 +1,9 @@
 // Event channels at their edges: no port left, ports of dying domains, numbers out of range, who may touch whose, what the
 // status of each state tells, moving ports between vcpus, polls that end at once.
 import { beforeEach, describe, expect, test } from "vitest";
+import type { Domain } from "../../../hypervisor/domain.ts";
 import type { Hypervisor } from "../../../hypervisor/hypervisor.ts";
-import { killDomain } from "../../../hypervisor/lifecycle.ts";
+import { createDomain, killDomain } from "../../../hypervisor/lifecycle.ts";
 import {
   EVTCHNOP_alloc_unbound,
   EVTCHNOP_bind_interdomain,
@@ -30,7 +31,7 @@ import {
   VIRQ_DEBUG,
   VIRQ_TIMER,
 } from "../../../shared/abi/xen.ts";
-import type { Port } from "../../../shared/brand.ts";
+import type { DomId, Port } from "../../../shared/brand.ts";
 import { BareDomain, FLAT } from "../../harness/bare.ts";
 import { bareMachine } from "../../harness/domu.ts";
 
@@ -366,4 +367,15 @@ describe("polls", () => {
     expect(one(b, EVTCHNOP_send, sends[0])).toBe(0);
     expect([a.vcpu.polling, a.domain.pollers]).toEqual([undefined, 0]);
   });
+});
+
+test("an event for a domain that has no vcpu yet waits for one", () => {
+  const config = { privileged: false, processor: hv.x86, handle: new Uint8Array(16), maxVcpus: 1, maxPages: 8 };
+  const fresh = createDomain(hv, { ...config, id: 5 as DomId, maxGrantFrames: 1, maxMaptrackFrames: 1 }) as Domain;
+  const port = fresh.events.allocUnbound(1);
+  const { result, port: mine } = bind(a, 5, port);
+  expect(result).toBe(0);
+  hv.memory.u8.fill(0, fresh.sharedInfo * 4096 + 2560, fresh.sharedInfo * 4096 + 3072); // No port is masked.
+  expect(one(a, EVTCHNOP_send, mine)).toBe(0);
+  expect(hv.events.isPending(fresh, port)).toBe(true);
 });

@@ -22,8 +22,10 @@ import {
 import {
   __HYPERVISOR_console_io,
   __HYPERVISOR_domctl,
+  __HYPERVISOR_get_debugreg,
   __HYPERVISOR_multicall,
   __HYPERVISOR_sched_op,
+  __HYPERVISOR_set_debugreg,
   __HYPERVISOR_sysctl,
   __HYPERVISOR_vm_assist,
   __HYPERVISOR_xen_version,
@@ -101,6 +103,17 @@ describe("multicall", () => {
     entries([[__HYPERVISOR_xen_version, 0], [99], [__HYPERVISOR_multicall, FLAT, 1], [__HYPERVISOR_xen_version, 7, 0]]);
     expect(a.call(__HYPERVISOR_multicall, FLAT, 4)).toBe(0);
     expect(results(4)).toEqual([0x40011, -38, -22, 4096]);
+  });
+
+  test("a debug register in the upper half of the address space is a result like any other", () => {
+    const value = 0xffffffff81000000n;
+    expect(a.call(__HYPERVISOR_set_debugreg, 2, value)).toBe(0);
+    entries([
+      [__HYPERVISOR_get_debugreg, 2],
+      [__HYPERVISOR_xen_version, 0],
+    ]);
+    expect(a.call(__HYPERVISOR_multicall, FLAT, 2)).toBe(0);
+    expect([a.view.getBigUint64(8, true), results(2)[1]]).toEqual([value, 0x40011]);
   });
 
   test("lists that wrap, are out of reach, or end in a page that isn't there", () => {

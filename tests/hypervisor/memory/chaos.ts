@@ -112,6 +112,14 @@ export class Chaos {
   #args(g: Guest): { view: DataView; va: bigint } {
     const cr3 = g.vcpu.cpu.field(CpuLayout.cr3);
     if (cr3 !== g.l4) this.f.mm.setGuestTable(g.vcpu, g.l4, false);
+    const word = this.f.mm.findL1(g.vcpu, WINDOW as Va);
+    const map = (): number => this.f.mm.setEntry(1, word, lo(g.p2m[g.argPage], 7), 0, g.domain.id);
+    if (this.f.mm.entryLo(word) >>> 12 !== g.p2m[g.argPage] && map() !== 0) {
+      // It had given the page back before it took it out of the window.
+      g.domain.memory.maxPages++;
+      g.p2m[g.argPage] = g.domain.memory.alloc() as Mfn;
+      map();
+    }
     const view = new DataView(this.f.memory.u8.buffer, g.p2m[g.argPage] * FRAME_SIZE, FRAME_SIZE);
     return { view, va: 0xffff000000000000n | BigInt(WINDOW) };
   }
@@ -157,17 +165,20 @@ export class Chaos {
     }
   }
 
-  /** Makes a tree of fresh tables out of four pages, right or a little wrong, and pins it or hangs it into another. */
+  /** Makes a tree of fresh tables out of seven pages, right or a little wrong, and pins it or hangs it into another. */
   #tree(g: Guest): [string, number] {
-    const pages = [10, 11, 12, 13].map((page) => g.p2m[page]);
+    // Of levels 1 to 4, and three more of level 1: what is undone later is more than one table.
+    const numbers = [10, 11, 12, 13, 14, 15, 16];
+    const pages = numbers.map((page) => g.p2m[page]);
     if (this.f.mm.tableLevel(g.l1[0]) !== 1) return ["idle", 0];
-    for (const page of [10, 11, 12, 13]) this.f.mm.setEntry(1, g.l1[0] * 1024 + page * 2, 0, 0, g.domain.id);
-    for (let level = 1; level <= 4; level++) {
-      const mfn = pages[level - 1];
+    for (const page of numbers) this.f.mm.setEntry(1, g.l1[0] * 1024 + page * 2, 0, 0, g.domain.id);
+    for (const [i, mfn] of pages.entries()) {
       if (this.f.frames.typeCount[mfn] !== 0 || this.f.frames.owner[mfn] !== g.domain.id) return ["idle", 0];
       this.f.memory.frame(mfn).fill(0);
-      for (let i = 0; i < 3; i++)
-        this.f.memory.u32[mfn * 1024 + this.#index() * 2] = level === 1 ? this.#entryLo(g) : lo(pages[level - 2], 7);
+      const level = i < 4 ? i + 1 : 1;
+      const below = level === 2 ? [pages[0], ...pages.slice(4)] : [pages[level - 2]];
+      for (let j = 0; j < 4; j++)
+        this.f.memory.u32[mfn * 1024 + this.#index() * 2] = level === 1 ? this.#entryLo(g) : lo(this.#pick(below), 7);
       if (this.#random(8) === 0) this.f.memory.u32[mfn * 1024 + 40] = this.#entryLo(g);
       if (this.#random(8) === 0) this.f.memory.u32[mfn * 1024 + 42] = lo(mfn, 5);
     }
@@ -390,6 +401,7 @@ export class Chaos {
       value(),
     );
     if (!Number.isInteger(result) || (result < -4095 && result !== CONTINUE)) throw new Error(`${name} gave ${result}`);
+    this.#args(g); // It may have taken the window away.
     return [`wild ${name}`, result];
   }
 

@@ -62,6 +62,8 @@ export class ModelTlb implements Tlb {
     this.#drop((e) => e.mfn === mfn);
   }
   dropCode(): void {}
+  deviceWrites(): void {}
+  dropDeviceCode(): void {}
 
   #drop(which: (entry: CachedTranslation) => boolean): void {
     for (const [key, entry] of this.held) if (which(entry)) this.held.delete(key);

@@ -54,6 +54,27 @@ function reserve(g: Guest, op: number, list: number[], order = 0, domid: number 
 }
 
 describe("the allocator", () => {
+  it("looks for consecutive frames on from where it last found some, and tells how long it looked", () => {
+    const greedy = f.guest(3, false, 64);
+    greedy.domain.memory.maxPages = f.frames.totalFrames;
+    const got: Mfn[] = [];
+    for (let mfn = greedy.domain.memory.alloc(); mfn !== -1; mfn = greedy.domain.memory.alloc()) got.push(mfn);
+    got.sort((x, y) => x - y);
+    // Every second frame comes back, and at the end of memory 20 consecutive ones.
+    const end = got.length - 20;
+    for (const mfn of got.filter((_, i) => i >= end || i % 2 === 0)) greedy.domain.memory.free(mfn);
+    f.frames.searched = 0;
+    expect(greedy.domain.memory.allocExtent(1)).toBeGreaterThan(0);
+    const far = f.frames.searched;
+    expect(far).toBeGreaterThan(got.length / 4);
+    for (let i = 0; i < 7; i++) expect(greedy.domain.memory.allocExtent(1)).toBeGreaterThan(0);
+    expect(f.frames.searched - far).toBeLessThan(100);
+    for (let i = 0; i < 3; i++) greedy.domain.memory.allocExtent(1);
+    expect(greedy.domain.memory.allocExtent(1)).toBe(-1);
+    expect(greedy.domain.memory.allocExtent(3)).toBe(-1);
+    f.destroy(greedy);
+  });
+
   it("hands out freed frames first, cleared", () => {
     f.update(a, [[a.l1[0], 3, 0]]);
     f.memory.frame(a.p2m[3]).fill(0xaa);

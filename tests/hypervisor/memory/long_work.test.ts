@@ -5,6 +5,9 @@ import type { Args } from "../../../hypervisor/hypercalls/args.ts";
 import { CONTINUE } from "../../../hypervisor/hypercalls/args.ts";
 import { mmuUpdate } from "../../../hypervisor/hypercalls/mmu_update.ts";
 import { mmuextOp } from "../../../hypervisor/hypercalls/mmuext_op.ts";
+import { updateVaMapping } from "../../../hypervisor/hypercalls/update_va_mapping.ts";
+import { CpuLayout, Reg } from "../../../hypervisor/machine/cpu_state.ts";
+import { Exit } from "../../../hypervisor/machine/processor.ts";
 import { PageType } from "../../../hypervisor/memory/frame_table.ts";
 import {
   DOMID_SELF,
@@ -12,6 +15,7 @@ import {
   MMUEXT_PIN_L2_TABLE,
   MMUEXT_PIN_L4_TABLE,
   MMUEXT_UNPIN_TABLE,
+  VMASST_TYPE_writable_pagetables,
 } from "../../../shared/abi/xen.ts";
 import type { Mfn } from "../../../shared/brand.ts";
 import { Fixture, type Guest, lo, P, RW } from "./fixture.ts";
@@ -137,4 +141,47 @@ it("dies in the middle of it without a trace", () => {
   for (let i = 0; i < 10; i++) piece(mmuextOp, args);
   expect(f.destroy(a)).toBe(0);
   expect(f.frames.freeFrames).toBe(free + frames);
+});
+
+/** Leaves all but one of the tree's level-1 tables to be undone: the call that unpins them is not continued. */
+function leaveWork(): void {
+  complete(mmuextOp, extArgs(MMUEXT_PIN_L2_TABLE, tree[2]));
+  expect(piece(mmuextOp, extArgs(MMUEXT_UNPIN_TABLE, tree[2]))).toBe(CONTINUE);
+  expect(a.domain.memory.deferred.length).toBe(L1_TABLES - 1);
+}
+
+it("is not done at once by a small operation that comes in between", () => {
+  leaveWork();
+  longest = 0;
+  // Takes a writable mapping away, and with it a type.
+  const [result, pieces] = complete(updateVaMapping, f.args(5 * 4096, 0, 0));
+  expect([result, pieces >= L1_TABLES - 1]).toEqual([0, true]);
+  expect(longest).toBeLessThanOrEqual(2 * 512);
+});
+
+it("is not done at all by one that no guest waits for, as the end of a mapping of another's", () => {
+  leaveWork();
+  f.mm.types.work = 0;
+  f.mm.setEntry(1, a.l1[0] * 1024 + 5 * 2, 0, 0, a.domain.id);
+  expect(f.mm.types.work).toBe(0);
+  expect(a.domain.memory.deferred.length).toBe(L1_TABLES - 1);
+});
+
+it("leaves a table whole that is stored to while it waits to be undone", () => {
+  // The guest sees the table, read-only, at an address where nothing was, and stores to it as it may.
+  a.domain.vmAssist = 1 << VMASST_TYPE_writable_pagetables;
+  leaveWork();
+  const waiting = a.domain.memory.deferred.at(-1) as Mfn;
+  expect(f.mm.setEntry(1, a.l1[0] * 1024 + 100 * 2, lo(waiting, P), 0, a.domain.id)).toBe(0);
+  const { cpu } = a.vcpu;
+  cpu.setField(CpuLayout.errorCode, 7);
+  cpu.setNum(Reg.CR2, 100 * 4096 + 8);
+  f.stepper.store = (words) => {
+    words[2] = 0;
+    return Exit.Budget;
+  };
+  expect(f.mm.handlePageFault(a.vcpu)).toBe(true);
+  f.clean(); // Else the table's entries would keep what they map for ever, the domain's death included.
+  complete(mmuextOp, extArgs(MMUEXT_CLEAR_PAGE, a.p2m[3]));
+  expect(f.frames.typeCount[waiting]).toBe(0);
 });

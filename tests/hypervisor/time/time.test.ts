@@ -4,6 +4,14 @@ import { describe, expect, test } from "vitest";
 import { Timer, Timers } from "../../../hypervisor/time/timers.ts";
 import { enterVcpu } from "../../../hypervisor/time/vcpu_time.ts";
 import {
+  XEN_DOMCTL_getdomaininfo,
+  XEN_DOMCTL_getvcpuinfo,
+  XEN_DOMCTL_INTERFACE_VERSION,
+  XEN_DOMCTL_settimeoffset,
+  XenDomctl,
+} from "../../../shared/abi/domctl.ts";
+import {
+  RUNSTATE_running,
   VCPUOP_get_runstate_info,
   VCPUOP_is_up,
   VCPUOP_register_runstate_memory_area,
@@ -12,6 +20,7 @@ import {
   VCPUOP_set_singleshot_timer,
 } from "../../../shared/abi/vcpu.ts";
 import {
+  __HYPERVISOR_domctl,
   __HYPERVISOR_event_channel_op,
   __HYPERVISOR_set_timer_op,
   __HYPERVISOR_vcpu_op,
@@ -172,5 +181,62 @@ describe("a guest's time", () => {
     expect(a.view.getBigUint64(5 * 4096 + 136, true)).toBe(2n ** 64n - 1n);
     expect(vcpuOp(VCPUOP_register_vcpu_info, 0x100)).toBe(-22);
     expect(vcpuOp(VCPUOP_is_up, 0)).toBe(0);
+  });
+});
+
+describe("the end of time", () => {
+  test.each([
+    ["2^63 ns", 2n ** 63n],
+    ["2^64 - 1 ns", 2n ** 64n - 1n],
+    ["2^57 ns", 2n ** 57n],
+  ])("a guest alone with a timer at %s does not take the virtual clock there", (_name, deadline) => {
+    const machine = bareMachine({ memoryMiB: 32 });
+    const a = new BareDomain(machine.hv, 1);
+    machine.hv.sched.unpause(a.domain);
+    a.view.setBigUint64(0, deadline, true);
+    expect(a.call(__HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, 0, FLAT)).toBe(0);
+    machine.runUntil(() => false, 10);
+    expect(machine.hv.time.now()).toBeLessThan(2 ** 40);
+    expect(machine.step()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("times from 2^53 ns on are told, only less exactly", () => {
+    const { hv } = bareMachine({ memoryMiB: 32 });
+    const a = new BareDomain(hv, 1);
+    hv.sched.unpause(a.domain);
+    a.view.setBigUint64(0, BigInt(FLAT + 64), true);
+    expect(a.call(__HYPERVISOR_vcpu_op, VCPUOP_register_runstate_memory_area, 0, FLAT)).toBe(0);
+    hv.time.clock.advance(2 ** 55);
+    a.vcpu.down = false;
+    hv.sched.update(a.vcpu);
+    enterVcpu(hv, a.vcpu);
+    hv.time.updateVcpuTime(a.vcpu.vcpuInfo);
+    const info = VcpuTimeInfo.at(hv.memory.view, a.vcpu.vcpuInfo + 32);
+    expect(info.system_time).toBeGreaterThanOrEqual(2n ** 55n);
+    expect(a.view.getBigUint64(64 + 8, true)).toBeGreaterThanOrEqual(2n ** 55n);
+    expect(a.call(__HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 0, FLAT)).toBe(0);
+    const sum = [16, 24, 32, 40].reduce((total, at) => total + a.view.getBigUint64(at, true), 0n);
+    expect(sum).toBeGreaterThanOrEqual(2n ** 55n);
+  });
+
+  test("dom0 is told how long a vcpu ran, if for months, and can't set a clock to where there are no dates", () => {
+    const { hv } = bareMachine({ memoryMiB: 32 });
+    const dom0 = new BareDomain(hv, 0, { privileged: true });
+    const a = new BareDomain(hv, 1);
+    a.vcpu.runstateTime[RUNSTATE_running] = 2 ** 54 + 4;
+    const op = XenDomctl.at(dom0.view);
+    op.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    op.domain = 1;
+    op.cmd = XEN_DOMCTL_getdomaininfo;
+    expect(dom0.call(__HYPERVISOR_domctl, FLAT)).toBe(0);
+    expect(op.getdomaininfo.cpu_time).toBe(2n ** 54n + 4n);
+    op.cmd = XEN_DOMCTL_getvcpuinfo;
+    op.getvcpuinfo.vcpu = 0;
+    expect(dom0.call(__HYPERVISOR_domctl, FLAT)).toBe(0);
+    expect(op.getvcpuinfo.cpu_time).toBe(2n ** 54n + 4n);
+    op.cmd = XEN_DOMCTL_settimeoffset;
+    op.settimeoffset.time_offset_seconds = 2n ** 62n;
+    expect(dom0.call(__HYPERVISOR_domctl, FLAT)).toBe(-22);
+    expect(a.domain.timeOffsetSeconds).toBe(0);
   });
 });

@@ -1,14 +1,17 @@
 // Our declarations against Debian's public headers (libxen-dev): every constant, offset, size and member width, by a C
-// program that prints what the compiler sees. Skips where gcc or the headers are missing.
+// program that prints what the compiler sees. Skips where gcc or the headers are missing, or are of another Xen than 4.17.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Declarations, declarations, FILES } from "../../../scripts/headers/declarations.ts";
 
-const present = existsSync("/usr/include/xen/xen.h") && spawnSync("gcc", ["--version"]).status === 0;
+const DOMCTL = "/usr/include/xen/domctl.h";
+/** domctl's version is 0x15 in 4.17, and another in each of its neighbours. */
+const is417 = existsSync(DOMCTL) && /_DOMCTL_INTERFACE_VERSION\s+0x0*15\b/.test(readFileSync(DOMCTL, "utf8"));
+const present = is417 && spawnSync("gcc", ["--version"]).status === 0;
 
 /** Declarations that have no counterpart in 4.17's headers, each with the reason. */
 const OURS = new Set([

@@ -11,6 +11,8 @@ import { Slot } from "../layout.ts";
 import { append, I32, I64, Op } from "../wasm.ts";
 
 const PAGE = 4096;
+/** Elements of a piece that goes one by one: a piece counts as an instruction, and is not to take as long as thousands. */
+const ONE_BY_ONE = 64;
 const DF_BIT = 10;
 
 /** Loads and stores at a host address that `pointer` gave. */
@@ -78,6 +80,10 @@ class Strings {
     return this.b.let(this.b.select(this.b.ltU(x, y), x, y));
   }
 
+  few(elements: Val): Val {
+    return this.least(elements, this.b.i64(ONE_BY_ONE));
+  }
+
   /** Host address of element `i` (I32) of a piece. */
   element(first: Val, i: Val): Val {
     const { b } = this;
@@ -112,17 +118,17 @@ function repMovs(b: Builder, width: 32 | 64, operand: Operand): void {
       () => {
         const source = b.pointer(from, false);
         const target = b.pointer(to, true);
-        b.assign(done, whole);
         const bytes = b.let(b.shl(b.wrap(whole), b.i32(s.shift)));
-        const apart = b.leU(bytes, b.sub(target, source));
+        const bulk = b.let(b.and(b.leU(bytes, b.sub(target, source)), b.eqz(s.down)));
+        b.assign(done, b.select(bulk, whole, s.few(whole)));
         b.if(
-          b.and(apart, b.eqz(s.down)),
+          bulk,
           () => copy(b, target, source, bytes),
           () => {
             // Source and target overlap so that each element must see the ones before it.
             const i = b.variable(b.i32(0));
             b.while(
-              () => b.ltU(i, b.wrap(whole)),
+              () => b.ltU(i, b.wrap(done)),
               () => {
                 poke(b, s.size, s.element(target, i), peek(s.size, s.element(source, i)));
                 b.assign(i, b.add(i, b.i32(1)));
@@ -150,18 +156,19 @@ function repStos(b: Builder, width: 32 | 64, size: Size): void {
       () => b.store(size, to, value),
       () => {
         const target = b.pointer(to, true);
-        b.assign(done, whole);
         const bytes = b.shl(b.wrap(whole), b.i32(s.shift));
         const byte = b.let(b.and(b.wrap(value), b.i32(0xff)));
         const repeated = { 8: 1, 16: 0x101, 32: 0x1010101, 64: 0x101010101010101n }[size];
         const uniform = b.eq(value, b.mul(b.convert(byte, size), b.constant(size, repeated)));
+        const bulk = b.let(b.and(uniform, b.eqz(s.down)));
+        b.assign(done, b.select(bulk, whole, s.few(whole)));
         b.if(
-          b.and(uniform, b.eqz(s.down)),
+          bulk,
           () => fill(b, target, byte, bytes),
           () => {
             const i = b.variable(b.i32(0));
             b.while(
-              () => b.ltU(i, b.wrap(whole)),
+              () => b.ltU(i, b.wrap(done)),
               () => {
                 poke(b, size, s.element(target, i), value);
                 b.assign(i, b.add(i, b.i32(1)));
@@ -184,7 +191,7 @@ function repCompare(b: Builder, width: 32 | 64, size: Size, wanted: number, from
     const to = s.get(Reg.RDI);
     const source = from ? b.let(from.address()) : undefined;
     const inPages = source ? s.least(s.within(source), s.within(to)) : s.within(to);
-    const whole = s.least(inPages, left);
+    const whole = s.few(s.least(inPages, left));
     const x = b.variable(b.reg(Reg.RAX, size));
     const y = b.variable(b.constant(size, 0));
     const done = b.variable(b.i64(1));

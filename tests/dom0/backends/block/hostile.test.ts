@@ -96,11 +96,14 @@ describe("a wrong request", () => {
     expect([data.subarray(0, 56 * 512).every((b) => b === 0), data[56 * 512]]).toEqual([true, 0xaa]);
   });
 
-  test("500 random ones and bad indexes leave the disk working", () => {
+  test.each([
+    ["map for map", false],
+    ["with persistent grants", true],
+  ])("500 random ones and bad indexes leave the disk working, %s", (_, persistent) => {
     withDisk(
       function* (rig): Task {
         yield* rig.attach("disk");
-        const hostile = new HostileFront(rig, randomOf(1));
+        const hostile = new HostileFront(rig, randomOf(1), persistent);
         yield* hostile.connect();
         while (hostile.counts.cases < 500) yield* hostile.round();
         expect(hostile.counts.okay).toBeGreaterThan(10);

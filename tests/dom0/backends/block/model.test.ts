@@ -24,7 +24,7 @@ class Model {
 
   /** A connection's life: so many requests in each thread, then the end. */
   *session(rounds: number): Task {
-    const front = yield* this.#rig.connect(51712, 2 ** this.#below(4));
+    const front = yield* this.#rig.connect(51712, 2 ** this.#below(4), this.#random() < 0.5);
     const buffers = Array.from({ length: THREADS }, () => front.buffer(40));
     const threads: Thread[] = buffers.map((buffer, n) =>
       this.#rig.kernel.spawn(`part ${n}`, this.#work(front, buffer, n * PART, rounds)),

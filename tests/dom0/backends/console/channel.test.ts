@@ -159,7 +159,7 @@ describe("a channel", () => {
       } catch (error) {
         said = (error as Error).message;
       }
-      expect(said).toBe("channel b: /taken: EADDRINUSE");
+      expect(said).toBe("channel b: /taken: Address already in use");
       expect(rig.xs.directory("/local/domain/0/device/console")).toEqual(["1"]);
       expect(rig.xs.directory("/local/domain/0/backend/console/0")).toEqual(["1"]);
     });

@@ -12,10 +12,11 @@ import { Dom0Machine } from "../../../harness/dom0.ts";
 import { SLOT_BYTES, upper } from "./upper.ts";
 
 describe("the example backend", () => {
-  test("is the one in docs/BACKEND.md", () => {
+  test("is the one in docs/BACKEND.md, of sixty lines at most", () => {
     const doc = readFileSync(new URL("../../../../docs/BACKEND.md", import.meta.url), "utf8");
     const code = /```ts\n([\s\S]*?)```/.exec(doc)?.[1];
     expect(code).toBe(readFileSync(new URL("./upper.ts", import.meta.url), "utf8"));
+    expect(code?.trimEnd().split("\n").length).toBeLessThanOrEqual(60);
   });
 
   test("serves a frontend, answers mistakes, and is closed by a bad index", () => {
@@ -75,7 +76,19 @@ describe("the example backend", () => {
           yield* sleep(1e6);
           expect(xs.read("/local/domain/0/backend/vupper/0/2/state")).toBe("5");
           expect(yield* backends.detach("vupper", SELF, 2, true)).toBe(true);
-          for (const ref of grants) expect(kernel.grants.endAccess(ref)).toBe(true);
+          expect(grants.map((ref) => kernel.grants.endAccess(ref))).toEqual([true, true]);
+          // An event channel that isn't there: the ring that was mapped already is let go.
+          add("loud", 3);
+          yield* backends.ready("vupper", SELF, 3);
+          const ref = kernel.grants.grantAccess(SELF, pages.pfn, false);
+          const other = "/local/domain/0/device/vupper/3";
+          xs.write(`${other}/ring-ref`, String(ref));
+          xs.write(`${other}/event-channel`, "4000");
+          xs.write(`${other}/state`, "4");
+          yield* sleep(1e6);
+          expect(xs.read("/local/domain/0/backend/vupper/0/3/state")).toBe("5");
+          expect(kernel.grants.endAccess(ref)).toBe(true);
+          expect(yield* backends.detach("vupper", SELF, 3, true)).toBe(true);
         } catch (error) {
           failed = error;
         }

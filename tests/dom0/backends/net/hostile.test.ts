@@ -9,25 +9,16 @@ import {
   NETIF_RSP_OKAY,
   NETTXF_extra_info,
   NETTXF_more_data,
+  XEN_NETIF_EXTRA_FLAG_MORE,
 } from "../../../../shared/abi/io/netif.ts";
 import { checksumIsRight, fold, sum16 } from "../../../../shared/checksum.ts";
-import { type NetRig, SELF, withNet } from "../../../harness/net.ts";
-import { RawFront } from "./raw_front.ts";
+import { SELF } from "../../../harness/net.ts";
+import { fuzz } from "./fuzz.ts";
+import { RawFront, withRaw } from "./raw_front.ts";
 
 const MORE = NETTXF_more_data;
-const FUZZ_RUNS = Number(process.env.XENOLITH_FUZZ_RUNS ?? 500);
-
-function withRaw(body: (rig: NetRig, raw: RawFront) => Task): void {
-  const machine = withNet(function* (rig): Task {
-    yield* rig.attach(0);
-    const raw = new RawFront(rig, 0);
-    yield* body(rig, raw);
-    expect(yield* rig.nics.detach(SELF, 0, true)).toBe(true);
-    expect(rig.networks.pool.used).toBe(0);
-    raw.close(); // No grant is held any more.
-  });
-  expect(machine.log).not.toMatch(/thread |event \d/); // No thread of dom0 has failed.
-}
+/** The slow suite has more. */
+const FUZZ_CASES = 3000;
 
 /** Writes a TCP frame to all with `payload` bytes into the first data pages; its size. Flags: CWR, ACK, PSH, FIN. */
 function tcpFrame(raw: RawFront, payload: number): number {
@@ -92,6 +83,15 @@ describe("a packet that is wrong gets an error response, and the next one goes",
         raw.txRaw(extra(1));
       },
       [ERROR, NETIF_RSP_NULL],
+    ],
+    [
+      "two extra slots, where one means anything",
+      (raw) => {
+        raw.tx({ flags: NETTXF_extra_info });
+        raw.txRaw(extra(1, XEN_NETIF_EXTRA_FLAG_MORE));
+        raw.txRaw(extra(2));
+      },
+      [ERROR, NETIF_RSP_NULL, NETIF_RSP_NULL],
     ],
   ];
   test.each(cases)("%s", (_, send, statuses) => {
@@ -254,79 +254,10 @@ describe("a ring that can't be right is shut, and can be begun anew", () => {
   });
 });
 
-/** Numbers that are often at a limit. xorshift32. */
-class Random {
-  #x: number;
-  constructor(seed: number) {
-    this.#x = seed | 0 || 1;
-  }
-  below(limit: number): number {
-    this.#x ^= this.#x << 13;
-    this.#x ^= this.#x >>> 17;
-    this.#x ^= this.#x << 5;
-    return (this.#x >>> 0) % limit;
-  }
-  of<T>(values: readonly T[]): T {
-    return values[this.below(values.length)];
-  }
-}
-
-/** Rounds in one machine: a machine's run has a limit of time. */
-const SLICE = 2000;
-
-test(`${FUZZ_RUNS} rounds of random slots, indexes and restarts`, { timeout: 60_000 + FUZZ_RUNS * 20 }, () => {
-  const seed = Number(process.env.XENOLITH_FUZZ_SEED ?? 20261120);
-  for (let done = 0; done < FUZZ_RUNS; done += SLICE) fuzz(seed + done, Math.min(SLICE, FUZZ_RUNS - done));
+test(`${FUZZ_CASES} random slots, indexes and restarts`, () => {
+  const counts = fuzz(Number(process.env["NET_RING_SEED"] ?? 20261120), FUZZ_CASES);
+  expect(counts.cases).toBeGreaterThanOrEqual(FUZZ_CASES);
+  expect(counts.okay).toBeGreaterThan(FUZZ_CASES / 20);
+  expect(counts.errors).toBeGreaterThan(FUZZ_CASES / 20);
+  expect(counts.shut).toBeGreaterThan(10);
 });
-
-function fuzz(seed: number, rounds: number): void {
-  withRaw(function* (rig, raw): Task {
-    const random = new Random(seed);
-    const one = yield* rig.station(1);
-    const two = yield* rig.station(2);
-    const socket = one.udp(1000);
-    const sink = two.udp(9);
-    yield* raw.connect();
-    for (let round = 0; round < rounds; round++) {
-      if (raw.state !== "4") {
-        yield* raw.restart();
-        yield* raw.connect();
-      }
-      const before = raw.txProd;
-      for (let n = random.below(12); n > 0; n--) randomSlot(random, raw);
-      for (let n = random.below(4); n > 0; n--)
-        raw.rx(random.of([...raw.refs, 1999, 0, 0xffffffff]), random.below(65536));
-      if (random.below(40) === 0) raw.txProd = (before + random.of([-1, 257, 0x80000000, 255])) >>> 0;
-      if (random.below(40) === 0) raw.rxProd = (raw.rxProd + random.of([-1, 300, 0x7fffffff])) >>> 0;
-      raw.push();
-      const note = `seed ${seed}, round ${round}`;
-      if (round % 10 === 0) {
-        yield* socket.send(parseIp("10.0.0.3"), 9, new Uint8Array([round & 255]));
-        expect((yield* sink.receive(1e9))?.data[0], note).toBe(round & 255);
-      }
-      // Many requests at once take several turns of the backend.
-      const answered = (): boolean => raw.state !== "4" || raw.txResponses === raw.txProd >>> 0;
-      for (let turns = 0; turns < 50 && !answered(); turns++) yield* sleep(2e4);
-      yield* sleep(2e4);
-      if (raw.state === "4") expect(raw.txResponses, note).toBe(raw.txProd >>> 0);
-    }
-  });
-}
-
-function randomSlot(random: Random, raw: RawFront): void {
-  if (random.below(8) === 0) {
-    raw.txRaw(Uint8Array.from({ length: 12 }, () => random.below(256)));
-    return;
-  }
-  const page = random.below(20);
-  const offset = random.of([0, 0, 0, 100, 4000, 4095, 4096, 65535]);
-  const size = random.of([0, 1, 13, 14, 60, 60, 60, 1514, 4096, 5000, 65535]);
-  if (offset + size <= 4096 && size >= 14) raw.frame(page, offset, size);
-  raw.tx({
-    gref: random.of([raw.refs[page], raw.refs[page], raw.refs[page], 1999]),
-    offset,
-    size,
-    id: random.below(65536),
-    flags: random.of([0, 0, 0, 0, 1, 2, 3, 9, MORE, NETTXF_extra_info, 0xffff]),
-  });
-}

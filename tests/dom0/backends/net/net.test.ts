@@ -131,6 +131,28 @@ describe("interfaces on one bridge", () => {
     expect(text(capture.subarray(-8))).toBe("captured");
   });
 
+  test("a capture that can't be written is told in one line, and no interface is made", () => {
+    const { host } = withNet(
+      function* (rig): Task {
+        let problem: unknown;
+        try {
+          yield* rig.attach(0, "pcap=one.pcap");
+        } catch (error) {
+          problem = (error as Error).message;
+        }
+        expect(problem).toBe("vif 0: capture one.pcap: No space left on device");
+        expect(rig.nics.list(SELF)).toEqual([]);
+        expect(rig.networks.bridge("xenbr0").portNames).toEqual([]);
+      },
+      ({ host }) => {
+        host.open = () => {
+          throw Object.assign(new Error("injected"), { code: "ENOSPC" });
+        };
+      },
+    );
+    expect(host.openFiles).toBe(0);
+  });
+
   test("an address is had by DHCP", () => {
     withNet(function* (rig): Task {
       const server = yield* rig.station(0);
@@ -166,6 +188,26 @@ describe("devices that come and go", () => {
       expect(rig.xs.read(back)).toBeUndefined();
       expect(rig.xs.read(rig.path(0))).toBeUndefined();
       expect(rig.networks.bridge("xenbr0").portNames).toEqual([]);
+    });
+  });
+
+  test("what waited for a frontend that has closed is not the next one's", () => {
+    withNet(function* (rig): Task {
+      const one = yield* rig.station(0);
+      const two = yield* rig.station(1);
+      const socket = one.udp(1000);
+      yield* one.resolve(ip(1));
+      two.front.poll = () => {}; // It takes nothing any more.
+      for (let i = 0; i < 300; i++) yield* socket.send(ip(1), 9, new Uint8Array(100));
+      yield* sleep(1e6);
+      expect(rig.networks.pool.used).toBeGreaterThan(0);
+      yield* two.front.close();
+      expect(rig.networks.pool.used).toBe(0);
+      rig.xs.write(`${rig.path(1)}/state`, "1");
+      yield* rig.store.waitFor("/local/domain/0/backend/vif/0/1/state", ["2"]);
+      const again = yield* rig.connect(1);
+      yield* sleep(1e6);
+      expect(again.front.received).toBe(0);
     });
   });
 

@@ -1,10 +1,11 @@
 // A frontend that writes whatever a test wants into its rings, indexes too, and reads back what the backend answered.
 
+import { expect } from "vitest";
 import type { Pages, Task } from "../../../../guests/sdk/index.ts";
 import { NetifRxRequest, NetifRxResponse, NetifTxRequest, NetifTxResponse } from "../../../../shared/abi/io/netif.ts";
 import { Sring } from "../../../../shared/abi/io/ring.ts";
 import type { GrantRef, Pfn } from "../../../../shared/brand.ts";
-import { type NetRig, SELF } from "../../../harness/net.ts";
+import { type NetRig, SELF, withNet } from "../../../harness/net.ts";
 
 export const RING = 256;
 export const DATA_PAGES = 20;
@@ -161,4 +162,17 @@ export class RawFront {
     this.data.free();
     this.#rings.free();
   }
+}
+
+/** Runs `body` with a raw frontend of interface 0; nothing may be held afterwards. */
+export function withRaw(body: (rig: NetRig, raw: RawFront) => Task): void {
+  const machine = withNet(function* (rig): Task {
+    yield* rig.attach(0);
+    const raw = new RawFront(rig, 0);
+    yield* body(rig, raw);
+    expect(yield* rig.nics.detach(SELF, 0, true)).toBe(true);
+    expect(rig.networks.pool.used).toBe(0);
+    raw.close(); // No grant is held any more.
+  });
+  expect(machine.log).not.toMatch(/thread |event \d/); // No thread of dom0 has failed.
 }

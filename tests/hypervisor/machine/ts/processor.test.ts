@@ -49,6 +49,8 @@ class Rig {
       flushPage() {},
       retire() {},
       dropCode: (mfn) => this.dropped.push(mfn),
+      deviceWrites() {},
+      dropDeviceCode() {},
     };
     const host: TsHost = {
       hypercall: (cpu) => this.#hypercall(cpu),

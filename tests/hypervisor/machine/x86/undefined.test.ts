@@ -2,9 +2,14 @@
 import { describe, expect, it } from "vitest";
 import { CpuLayout, Reg } from "../../../../hypervisor/machine/cpu_state.ts";
 import { Exit } from "../../../../hypervisor/machine/processor.ts";
+import { loadDisassembler } from "../../../../hypervisor/machine/x86/disassemble.ts";
 import { CODE, Machine } from "./harness.ts";
 
-const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
+/** What waits for the disassembler has gone on. */
+async function settled(): Promise<void> {
+  await loadDisassembler();
+  await new Promise(setImmediate);
+}
 
 describe("an instruction that isn't supported", () => {
   it("is #UD with its bytes and disassembly in the log, once", async () => {

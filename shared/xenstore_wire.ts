@@ -1,7 +1,8 @@
-// Messages of the xenstore protocol as bytes (public/io/xs_wire.h): a 16-byte header, then up to 4096 bytes. Used by
-// ring_connection.ts. Payloads become byte strings, one character for each byte.
+// Messages of the xenstore protocol as bytes (public/io/xs_wire.h): a 16-byte header, then up to 4096 bytes. Used by both ends of
+// a guest's ring: xenstored's (dom0/xenstored/ring_connection.ts) and the SDK's (guests/sdk/xenstore.ts). Payloads become
+// byte strings, one character for each byte.
 
-import { XENSTORE_PAYLOAD_MAX, XsdSockmsg } from "../../shared/abi/io/xs_wire.ts";
+import { XENSTORE_PAYLOAD_MAX, XsdSockmsg } from "./abi/io/xs_wire.ts";
 
 export interface Message {
   readonly type: number;
@@ -57,4 +58,16 @@ export class MessageReader {
   #end(): number {
     return this.#filled < XsdSockmsg.size ? XsdSockmsg.size : XsdSockmsg.size + this.#header.len;
   }
+}
+
+/** UTF-8 bytes of a text, one character for each byte. */
+export function toByteString(text: string): string {
+  let s = "";
+  for (const byte of new TextEncoder().encode(text)) s += String.fromCharCode(byte);
+  return s;
+}
+
+/** The text of a byte string, with a replacement character for what is not UTF-8. */
+export function toText(bytes: string): string {
+  return new TextDecoder().decode(Uint8Array.from(bytes, (c) => c.charCodeAt(0)));
 }
