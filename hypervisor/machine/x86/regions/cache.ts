@@ -58,9 +58,10 @@ interface Sampled {
 export class RegionCache {
   /** Off: nothing is compiled, nothing sampled. */
   enabled = true;
-  /** See HOT and CALLED; lower in tests. */
+  /** See HOT, CALLED and MOST_INSTRUCTIONS; lower in tests. */
   threshold = HOT;
   called = CALLED;
+  most = MOST_INSTRUCTIONS;
   /** Regions made, and milliseconds spent on it. */
   compiled = 0;
   readonly #memory: MachineMemory;
@@ -167,7 +168,7 @@ export class RegionCache {
     const instructions = made.blocks.reduce((sum, block) => sum + block.instructions.length, 0);
     const full =
       this.#nextEntry + made.entries > Entry.LIMIT ||
-      this.#instructions + instructions > MOST_INSTRUCTIONS ||
+      this.#instructions + instructions > this.most ||
       (this.#freeTables.length === 0 && this.#nextTable === REGIONS);
     if (full) this.evict();
     const firstOp = Entry.FIRST + this.#nextEntry;
