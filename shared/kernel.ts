@@ -29,7 +29,7 @@ export interface KernelCpu {
   /**
    * The bytes at virtual addresses `va` to `va + sizeBytes`, through the kernel's page tables. Throws `PageFault` when
    * a page is not mapped (or not writable, if `write`), and RangeError when the pages' frames are not consecutive in
-   * machine memory, as the kernel's own memory is. Valid until the mapping is changed.
+   * machine memory: dom0's own memory is one run of frames, another kernel's several. Valid until the mapping is changed.
    */
   view(va: Va, sizeBytes: number, write: boolean): Uint8Array<SharedArrayBuffer>;
   /** The address that stands for a handler, for set_callbacks and set_trap_table. One address for one function. */

@@ -79,10 +79,15 @@ export class Logs {
 
 /** Makes it and those above it. mkdirSync's own way of doing that never returns below a folder that takes none, as /proc. */
 function makeFolder(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  const isFolder = (): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  if (isFolder()) return;
   const above = dirname(path);
   if (above !== path && !existsSync(above)) makeFolder(above);
-  mkdirSync(path);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (!isFolder()) throw error; // Another machine that starts may have made it.
+  }
 }
 
 function writeSome(fd: number, bytes: Uint8Array): Promise<number> {

@@ -27,6 +27,7 @@ const REASONS: Readonly<Record<string, string>> = {
  */
 const RELAY = `
 use strict;
+use Errno "EAGAIN";
 use Fcntl;
 sub fail { exit($! + 0) }
 sysopen(my $tap, "/dev/net/tun", O_RDWR | O_NONBLOCK) or fail;
@@ -35,7 +36,12 @@ ioctl($tap, 0x400454ca, $request) or fail;
 open(my $link, "+<&=", 3) or fail;
 my ($in, $out) = ("", pack("N", 0));
 while (1) {
-  while (length $out < ${BATCH} and sysread($tap, my $frame, ${MAX_FRAME})) { $out .= pack("N/a*", $frame) }
+  while (length $out < ${BATCH}) {
+    my $got = sysread($tap, my $frame, ${MAX_FRAME});
+    fail unless $got or $! == EAGAIN;
+    last unless $got;
+    $out .= pack("N/a*", $frame);
+  }
   (syswrite($link, $out) // 0) == length $out or exit if length $out;
   $out = "";
   my $ready = "";

@@ -215,7 +215,7 @@ export class Toolstack {
     yield* this.#backends.closeDomain(domid);
     this.#xs.release(domid);
     try {
-      this.xc.destroyDomain(domid);
+      yield* this.xc.destroyDomain(domid);
     } catch (error) {
       if (!isNamed(error, "ESRCH")) throw error;
     }

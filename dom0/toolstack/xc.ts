@@ -2,7 +2,7 @@
 // xc_build.ts has those that fill a new domain, xc_bvt.ts the scheduler's, xc_machine.ts the machine's. Called by the
 // toolstack and xl; stateless. A call that the hypervisor refuses throws the SDK's XenError.
 
-import type { Kernel } from "../../guests/sdk/index.ts";
+import { type Kernel, type Task, yieldNow } from "../../guests/sdk/index.ts";
 import * as D from "../../shared/abi/domctl.ts";
 import { E820_RAM, E820Entry, XENMEM_set_memory_map, XenForeignMemoryMap } from "../../shared/abi/memory.ts";
 import type { Accessor } from "../../shared/abi/struct.ts";
@@ -67,9 +67,26 @@ export class Xc {
     );
   }
 
-  /** Ends the domain and gives back its memory, as far as nobody has it mapped. */
-  destroyDomain(domid: DomId): void {
-    this.#kernel.xen.domctl(D.XEN_DOMCTL_destroydomain, domid);
+  /** Ends the domain and gives back its memory, as far as nobody has it mapped. Others run while it is large. */
+  *destroyDomain(domid: DomId): Task {
+    let more = false;
+    try {
+      while ((more = this.#destroyOn(domid))) yield* yieldNow();
+    } finally {
+      // When the thread is cancelled nobody else would go on.
+      while (more) more = this.#destroyOn(domid);
+    }
+  }
+
+  /** A piece of that: whether there is more. */
+  #destroyOn(domid: DomId): boolean {
+    try {
+      this.#kernel.xen.domctl(D.XEN_DOMCTL_destroydomain, domid);
+      return false;
+    } catch (error) {
+      if (isNamed(error, "ERESTART")) return true;
+      throw error;
+    }
   }
 
   pauseDomain(domid: DomId): void {

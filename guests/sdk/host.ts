@@ -5,7 +5,7 @@
 // A thread that is cancelled while the host works leaves its buffer to the request: it is freed when the host is done.
 
 import { pack, unpack } from "msgpackr";
-import { XEN_ENOSPC } from "../../shared/abi/errno.ts";
+import { XEN_ENOMEM, XEN_ENOSPC } from "../../shared/abi/errno.ts";
 import { DOMID_IO } from "../../shared/abi/xen.ts";
 import type { DomId } from "../../shared/brand.ts";
 import {
@@ -97,14 +97,41 @@ export class Host {
 
   /** Opens a host file; relative paths begin where the machine was started. "w" empties it or makes it. */
   *open(path: string, mode: "r" | "r+" | "w" = "r"): Task<HostFile> {
-    const reply = yield* this.structured(DeviceOp.FileOpen, path, { path, mode }, 1);
-    return new HostFile(this, path, reply as OpenedFile);
+    return yield* this.#openFile({ path, mode });
   }
 
   /** The same for what a disk is made of: it may get a queue and a thread of the host to itself. */
   *openDisk(path: string, mode: "r" | "r+"): Task<HostFile> {
-    const reply = yield* this.structured(DeviceOp.FileOpen, path, { path, mode, disk: true }, 1);
-    return new HostFile(this, path, reply as OpenedFile);
+    return yield* this.#openFile({ path, mode, disk: true });
+  }
+
+  /** In a thread of its own: when who waits is cancelled, what is opened then is closed again. */
+  *#openFile(request: { path: string; mode: string; disk?: true }): Task<HostFile> {
+    const { path } = request;
+    const result: { file?: HostFile; error?: unknown; wanted: boolean } = { wanted: true };
+    const open = function* (host: Host): Task {
+      try {
+        result.file = new HostFile(
+          host,
+          path,
+          (yield* host.structured(DeviceOp.FileOpen, path, request, 1)) as OpenedFile,
+        );
+      } catch (error) {
+        result.error = error;
+      }
+      if (!result.wanted) yield* result.file?.close() ?? [];
+    };
+    const thread = this.#kernel.spawn(`open ${path}`, open(this));
+    let file: HostFile | undefined;
+    try {
+      yield* thread.join();
+      file = result.file;
+      if (file === undefined) throw result.error;
+      return file;
+    } finally {
+      result.wanted = false;
+      if (file === undefined && result.file !== undefined) this.spawn(result.file.close());
+    }
   }
 
   /** Appends to the log `name` (letters, digits, `-._`), if the machine keeps logs; else nothing. */
@@ -267,7 +294,12 @@ export class HostFile {
     else
       this.#host.spawn(
         (function* (handle): Task {
-          sender.completed(yield* queue.moved(op, handle, position, segments));
+          let status = -XEN_ENOMEM;
+          try {
+            status = yield* queue.moved(op, handle, position, segments);
+          } finally {
+            sender.completed(status);
+          }
         })(this.#handle),
       );
   }

@@ -45,6 +45,7 @@ import {
   XEN_ENOMEM,
   XEN_ENOSYS,
   XEN_EPERM,
+  XEN_ERESTART,
   XEN_ESRCH,
 } from "../../shared/abi/errno.ts";
 import type { Of } from "../../shared/abi/struct.ts";
@@ -68,7 +69,7 @@ import { nsHigh } from "../time/time.ts";
 import { setScript } from "../ts_kernels.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { getContext, setContext } from "../vcpu_context.ts";
-import type { Handler } from "./args.ts";
+import { CONTINUE, type Handler } from "./args.ts";
 import { copyIn, copyOut } from "./copy.ts";
 import { fillDomainInfo } from "./domain_info.ts";
 import { fillHypercallPage } from "./hypercall_page.ts";
@@ -111,8 +112,7 @@ function target(hv: Hypervisor, op: Op): Domain | undefined {
 function operate(hv: Hypervisor, current: Vcpu, domain: Domain, op: Op): number {
   switch (op.cmd) {
     case XEN_DOMCTL_destroydomain:
-      if (domain === current.domain) return -XEN_EINVAL;
-      return killDomain(hv, domain);
+      return domain === current.domain ? -XEN_EINVAL : destroy(hv, current, domain);
     case XEN_DOMCTL_pausedomain:
       if (domain === current.domain) return -XEN_EINVAL;
       domain.controllerPauseCount++;
@@ -200,6 +200,16 @@ function operateMore(hv: Hypervisor, domain: Domain, op: Op): number {
     default:
       return -XEN_ENOSYS;
   }
+}
+
+/**
+ * As in Xen a continuation, which a kernel in TypeScript can't have: what it calls is done before anybody else runs. It is told
+ * -ERESTART when its time is over, and is to call again.
+ */
+function destroy(hv: Hypervisor, vcpu: Vcpu, domain: Domain): number {
+  const result = killDomain(hv, domain);
+  const whole = vcpu.domain.processor !== hv.x86;
+  return result === CONTINUE && whole && hv.preemptCheck() ? -XEN_ERESTART : result;
 }
 
 function create(hv: Hypervisor, vcpu: Vcpu, va: Va | -1, op: Op): number {

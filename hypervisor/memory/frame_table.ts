@@ -47,6 +47,8 @@ export interface FrameOwner {
 
 const NONE = 0; // Frame 0 is nobody's (MachineMemory), so it ends the lists.
 
+const NOTHING_MISSING = { count: Number.POSITIVE_INFINITY, align: 0, whole: false };
+
 function shared(bytes: number): SharedArrayBuffer {
   return new SharedArrayBuffer(bytes);
 }
@@ -74,6 +76,8 @@ export class FrameTable {
   #freed = 0;
   #untouched: number;
   #foundAt = 0;
+  /** A search for consecutive frames, of all or of those used before, that found none. */
+  #missing = NOTHING_MISSING;
   /** Places looked at for consecutive frames since somebody last set this to 0. */
   searched = 0;
 
@@ -282,6 +286,7 @@ export class FrameTable {
     this.#clear(mfn);
     this.m2p.set(mfn, -1);
     this.owner[mfn] = DOMID_INVALID;
+    this.#missing = NOTHING_MISSING;
     this.#pushFree(mfn);
   }
 
@@ -314,14 +319,28 @@ export class FrameTable {
     this.#clear(mfn);
   }
 
+  /** Among frames used before, as for single ones, then behind them, at last wherever both meet. */
   #findRun(count: number, align: number): Mfn | -1 {
+    const among = this.#freed >= count ? this.#searchRun(count, align, this.#untouched) : -1;
+    if (among !== -1) return among;
     const aligned = Math.ceil(this.#untouched / align) * align;
-    if (aligned + count <= this.totalFrames) return aligned as Mfn;
-    // On from where the last one was found, so that many in a row don't all look at the same frames again.
+    if (aligned + count <= this.totalFrames) {
+      if (aligned > this.#untouched) this.#missing = NOTHING_MISSING; // Those that are skipped become free ones.
+      return aligned as Mfn;
+    }
+    return this.#searchRun(count, align, this.totalFrames);
+  }
+
+  /** On from where the last one was found, so that many in a row don't all look at the same frames again. */
+  #searchRun(count: number, align: number, end: number): Mfn | -1 {
+    // What wasn't there is not looked for again, nor what would hold it, until a frame comes back.
+    const missing = this.#missing;
+    const whole = end === this.totalFrames;
+    if (count >= missing.count && align >= missing.align && (missing.whole || !whole)) return -1;
     const first = Math.ceil(this.first / align) * align;
     let at = Math.max(first, Math.ceil(this.#foundAt / align) * align);
-    for (let looks = Math.floor((this.totalFrames - first) / align); looks > 0; looks--, at += align) {
-      if (at + count > this.totalFrames) at = first;
+    for (let looks = Math.floor((end - first) / align); looks > 0; looks--, at += align) {
+      if (at + count > end) at = first;
       this.searched++;
       let i = 0;
       while (i < count && this.owner[at + i] === DOMID_INVALID) i++;
@@ -329,6 +348,7 @@ export class FrameTable {
       this.#foundAt = at;
       return at as Mfn;
     }
+    this.#missing = { count, align, whole };
     return -1;
   }
 

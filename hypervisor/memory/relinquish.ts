@@ -8,7 +8,10 @@ import { type FrameTable, PageFlag } from "./frame_table.ts";
 import type { LongWork } from "./long_work.ts";
 import type { PageTypes } from "./page_types.ts";
 
-/** Looks at up to `budget` frames and returns how many are left to look at, 0 when all is done. */
+/** Entries of a table undone that take as long as a frame looked at. */
+const ENTRIES_A_FRAME = 16;
+
+/** Looks at up to `budget` frames, fewer if they are tables, and returns how many are left to look at, 0 when all is done. */
 export function relinquish(
   f: FrameTable,
   long: LongWork,
@@ -21,10 +24,12 @@ export function relinquish(
     memory.relinquishLeft = memory.totPages;
     for (const mfn of memory.sharedFrames) f.putAllocation(mfn);
   }
-  let left = budget;
-  const stop = (): boolean => --left <= 0;
+  let frames = 0;
+  const before = types.work;
+  const stop = (): boolean => frames + (types.work - before) / ENTRIES_A_FRAME >= budget;
   types.deferring = true;
-  while (long.finish(memory, stop) && left-- > 0 && memory.relinquishLeft > 0 && memory.head !== 0) {
+  while (long.finish(memory, stop) && !stop() && memory.relinquishLeft > 0 && memory.head !== 0) {
+    frames++;
     // Frames that have been looked at go to the end, so those not yet seen are always in front.
     const mfn = memory.head;
     memory.relinquishLeft--;

@@ -26,8 +26,10 @@ const COMMANDS = [
 ];
 
 export const run: Bench = async (context) => {
-  const { output, status } = await timedSession(COMMANDS, [], LIMIT_MS);
-  const rates = [...output.matchAll(/^receiver: \d+: (\d+) frames\/s$/gm)].map((match) => Number(match[1]));
+  const moments = [WARM_UP, WARM_UP + RUNS].map((n) => new RegExp(`^receiver: ${n}: `, "m"));
+  const { output, status, seen } = await timedSession(COMMANDS, moments, LIMIT_MS);
+  const lines = [...output.matchAll(/^receiver: \d+: (\d+) frames\/s, (\d+) in all$/gm)];
+  const [rates, totals] = [1, 2].map((column) => lines.map((line) => Number(line[column])));
   const pings = (name: string): Pings => {
     const found = new RegExp(`^pinger: ${name}: (\\d+) answers, median (\\d+) ns, 99% (\\d+) ns$`, "m").exec(output);
     if (found === null || status !== 0) throw new Error(`the guests did not do what they should:\n${output}`);
@@ -37,6 +39,8 @@ export const run: Bench = async (context) => {
   const [quiet, busy] = [pings("quiet"), pings("busy")];
   // Work done in a second is calibrated by dividing where a time is multiplied.
   const frames = median(rates.slice(WARM_UP, WARM_UP + RUNS)) / context.calibrated(1);
+  const [from, to] = seen.map((moment) => moment?.cpuMs);
+  const cpuNs = from === undefined || to === undefined ? undefined : (to - from) * 1e6;
   const rows: Row[] = [
     {
       name: "frames of 1500 bytes a second",
@@ -47,6 +51,16 @@ export const run: Bench = async (context) => {
       goalIsLeast: true,
     },
     { name: "throughput of these", value: (frames * FRAME * 8) / 1e9, unit: "Gbit/s", runs: RUNS },
+    ...(cpuNs === undefined
+      ? []
+      : [
+          {
+            name: "processor time of a frame, all domains and the host",
+            value: context.calibrated(cpuNs / (totals[WARM_UP + RUNS - 1] - totals[WARM_UP - 1])) / 1e3,
+            unit: "us",
+            goal: Number((1e6 / GOAL_FRAMES).toFixed(2)),
+          },
+        ]),
     { name: "round trip of a ping, 56 bytes", value: quiet.medianNs / 1e3, unit: "us", runs: quiet.count },
     {
       name: "ping beside a bulk stream, median",

@@ -54,6 +54,8 @@ const TWO_VCPUS: ReadonlySet<string> = new Set(["contexts", "races"]);
 /** Context-switch allowance here, ns: the share's granularity. */
 const ALLOWANCE_NS = 10_000;
 const MEASURABLE_NS = 200 * ALLOWANCE_NS;
+/** The longest that one operation lasts, an extent of 512 frames: what the neighbour may still be owed at the end. */
+const OWED_NS = 512 * 400;
 /** An attack is destroyed after so long, virtual ns. */
 const TIME_LIMIT_NS = 3_000_000_000;
 const REAL_LIMIT_MS = 240_000;
@@ -220,7 +222,7 @@ export function runAttack(folder: string, sabotage?: (hv: Hypervisor, neighbour:
   console += drainConsole(hv, attacker);
   const elapsedNs = hv.time.now() - start;
   // Every vcpu has the same weight.
-  const entitled = elapsedNs / (1 + attacker.vcpus.length) - 2 * ALLOWANCE_NS;
+  const entitled = elapsedNs / (1 + attacker.vcpus.length) - 2 * ALLOWANCE_NS - OWED_NS;
   const share = elapsedNs < MEASURABLE_NS ? undefined : ((neighbour.rounds - firstRound) * nsPerRound) / entitled;
   const reason = attacker.isShutDown ? attacker.shutdownReason : -1;
   if (walker.length === 0) walker = machine.checker();

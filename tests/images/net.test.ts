@@ -120,7 +120,7 @@ describe.skipIf(missing)(`uplinks${missing ? ` (skipped: ${missing})` : ""}`, ()
     const config = configurations.write(name, { ...guest, vif: [""] });
     const up = typed(name, `ip addr add ${address}/24 dev eth0; ip link set eth0 up`, true);
     const done = `done ${step}\n`;
-    const machine = new RunningSession([`xl create ${config}`, up], { open: true, timeoutS: 200, options, within });
+    const machine = new RunningSession([`xl create ${config}`, up], { open: true, options, within });
     await machine.shows(done);
     return machine;
   }
@@ -147,7 +147,7 @@ describe.skipIf(missing)(`uplinks${missing ? ` (skipped: ${missing})` : ""}`, ()
       const where = ["--preserve-credentials", "--user", "--net", "--target", String(machine.process.pid)];
       const { status, stdout, stderr } = spawnSync("nsenter", [...where, ...command], {
         encoding: "utf8",
-        timeout: 30_000,
+        timeout: 240_000,
       });
       expect({ command, status, stderr }).toEqual({ command, status: 0, stderr: "" });
       return stdout;

@@ -96,6 +96,31 @@ it("undoes a creation that is interrupted, however often Ctrl-C is pressed, and 
   expect(session.end()).toBe(0);
 });
 
+it("closes a file that is opened after the command that wanted it was interrupted", () => {
+  const session = open();
+  const { host } = session;
+  host.disk.set("slow.cfg", new Uint8Array(10));
+  const openNow = host.open.bind(host);
+  const later = new Later<ReturnType<typeof openNow>>();
+  let asked = false;
+  host.open = () => {
+    asked = true;
+    return later as unknown as ReturnType<typeof openNow>;
+  };
+  session.type("xl create slow.cfg\r");
+  session.machine.runUntil(() => asked, 100_000);
+  session.type("\x03");
+  session.waitFor("^C");
+  session.waitFor(PROMPT);
+  later.resolve(openNow("slow.cfg", "r"));
+  expect(host.openFiles).toBe(1);
+  session.type("xl domname 0\r");
+  session.waitFor("Domain-0");
+  expect(host.openFiles).toBe(0);
+  session.type("exit\r");
+  expect(session.end()).toBe(0);
+});
+
 it("takes back a disk whose attaching is interrupted", () => {
   const session = open();
   const { host } = session;

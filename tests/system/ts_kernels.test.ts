@@ -108,6 +108,20 @@ describe("a TypeScript kernel is a domain like any other", () => {
     expect(status).toBe(0);
   });
 
+  it("is made again, of its source as it is then, when it is asked to reboot", () => {
+    const { output } = script(["xl create -q -c k/again.cfg"], {
+      files: kernel(
+        "again",
+        `kernel.spawn("shutdown", kernel.obeyShutdown());
+         const id = Number(yield* kernel.store.read("domid"));
+         kernel.console.print(\`run \${id}\`);
+         yield* kernel.store.write("control/shutdown", id < 3 ? "reboot" : "poweroff");
+         yield* sleep(1e12);`,
+      ),
+    });
+    expect(output).toBe("run 1\nrun 2\nrun 3\n");
+  });
+
   it("prints far more than its ring holds", () => {
     const { output } = script(["xl create -c k/flood.cfg"], {
       files: kernel("flood", `for (let i = 0; i < 400; i++) kernel.console.print(i + " " + "x".repeat(60));`),

@@ -82,7 +82,7 @@ export class BlockConnection {
   /** Transfers that wait until fewer pages are in use. */
   readonly #waiting: Transfer[] = [];
   /** A copy of an indirect request's list. */
-  #list: Pages | undefined = undefined;
+  readonly #list: Pages;
   /** There is something to take or to show. */
   #due = true;
   #stopped = false;
@@ -101,6 +101,7 @@ export class BlockConnection {
     this.#pages = persistent
       ? new PersistentPages(dma, domid, BlockLimits.mappedPages)
       : new TransientPages(dma, domid);
+    this.#list = kernel.allocPages(1);
     this.#sectors = sectors;
     port.onEvent = () => this.#wake();
     kernel.spawn(`disk of domain ${domid}`, this.#serve());
@@ -118,8 +119,7 @@ export class BlockConnection {
     for (const transfer of this.#waiting.splice(0)) this.#finish(transfer, BLKIF_RSP_ERROR);
     yield* this.#idle.until(() => this.#inFlight === 0);
     this.#pages.close();
-    this.#list?.free();
-    this.#list = undefined;
+    this.#list.free();
   }
 
   #wake(): void {
@@ -190,7 +190,6 @@ export class BlockConnection {
 
   #fetchList(request: BlockRequest): boolean {
     const { kernel, domid } = this.#o;
-    this.#list ??= kernel.allocPages(1);
     const copied = kernel.grants.dma.copyFrom(domid, request.list, this.#list, request.listBytes);
     return copied === GNTST_okay && request.listed(this.#list.view);
   }
@@ -213,15 +212,23 @@ export class BlockConnection {
 
   #move(transfer: Transfer): void {
     const { request, pages, segments } = transfer;
-    if (!this.#pages.map(request, pages)) {
-      this.#finish(transfer, BLKIF_RSP_ERROR);
-      return;
+    let mapped = false;
+    try {
+      mapped = this.#pages.map(request, pages);
+      if (mapped) {
+        this.#mapped += request.parts;
+        segments.clear();
+        for (let i = 0; i < request.parts; i++)
+          segments.add(pages.mappings.addresses[i] + request.offsets[i], request.sizes[i]);
+        this.#o.disk.move(request.write, request.sector * SECTOR, segments, transfer);
+        return;
+      }
+    } catch (error) {
+      // Such as no page for the list of segments: this request can't be, others may.
+      this.#o.kernel.log(`disk of domain ${this.#o.domid}: ${error}`);
     }
-    this.#mapped += request.parts;
-    segments.clear();
-    for (let i = 0; i < request.parts; i++)
-      segments.add(pages.mappings.addresses[i] + request.offsets[i], request.sizes[i]);
-    this.#o.disk.move(request.write, request.sector * SECTOR, segments, transfer);
+    if (mapped) this.#ended(transfer, -1);
+    else this.#finish(transfer, BLKIF_RSP_ERROR);
   }
 
   /** The disk has moved the data, or failed. */

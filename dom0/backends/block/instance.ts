@@ -82,26 +82,28 @@ export class BlockInstance implements Instance {
     const remotePort = device.frontNumber("event-channel", MAX_U32) as Port;
     const refs = this.#ringRefs();
     const ring = device.kernel.grants.mapPages(device.domid, refs, false);
-    let port: EventPort;
+    let port: EventPort | undefined;
+    let connected: Connected;
     try {
       port = device.kernel.events.bindInterdomain(device.domid, remotePort);
+      const connection = new BlockConnection({
+        kernel: device.kernel,
+        domid: device.domid,
+        disk: this.#disk,
+        sectors: this.#sectors,
+        writable: this.#writable,
+        discard: this.#discard,
+        persistent: device.front("feature-persistent") === "1",
+        ring,
+        port,
+        broken: (reason) => device.fail(reason),
+      });
+      connected = { connection, ring, port };
     } catch (error) {
+      port?.close();
       ring.unmap();
       throw error;
     }
-    const connection = new BlockConnection({
-      kernel: device.kernel,
-      domid: device.domid,
-      disk: this.#disk,
-      sectors: this.#sectors,
-      writable: this.#writable,
-      discard: this.#discard,
-      persistent: device.front("feature-persistent") === "1",
-      ring,
-      port,
-      broken: (reason) => device.fail(reason),
-    });
-    const connected = { connection, ring, port };
     this.#connected = connected;
     device.kernel.spawn(`size of a disk of domain ${device.domid}`, this.#followSize(connected));
     return this.#geometry;

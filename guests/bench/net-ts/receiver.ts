@@ -10,9 +10,9 @@ export default kernelMain(function* (kernel) {
   for (let before = 0, since = kernel.systemTimeNs(), n = 0; ; ) {
     yield* sleep(SECOND_NS);
     const [got, now] = [front.received, kernel.systemTimeNs()];
+    const rate = Math.round(((got - before) * 1e9) / (now - since));
     // What comes besides a stream, pings and the like, is a few frames.
-    if (got - before > 1000)
-      kernel.console.print(`receiver: ${++n}: ${Math.round(((got - before) * 1e9) / (now - since))} frames/s`);
+    if (got - before > 1000) kernel.console.print(`receiver: ${++n}: ${rate} frames/s, ${got} in all`);
     [before, since] = [got, now];
   }
 });

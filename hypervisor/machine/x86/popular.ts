@@ -445,7 +445,6 @@ export const SYSTEM: readonly string[] = [
   "test r64,i64",
   "tzcnt r64,m64",
   "ud2",
-  "wrfsbase r64",
   "xadd m16,r16",
   "xadd m32,r32",
   "xadd m64,r64",

@@ -37,7 +37,7 @@ describe.skipIf(missing)(`an uplink to a tap${missing ? ` (skipped: ${missing})`
   test("carries frames both ways, has the interface for itself, and takes it away with it", () => {
     const { output, errors } = isolated(...node);
     expect(errors).toBe("");
-    expect(JSON.parse(output)).toEqual({ twice: "EBUSY", right: [true, true], gone: true });
+    expect(JSON.parse(output)).toEqual({ twice: "EBUSY", right: [true, true], again: true, gone: true });
   });
 
   test("is refused to who may not have it", () => {

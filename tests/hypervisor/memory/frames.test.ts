@@ -75,6 +75,28 @@ describe("the allocator", () => {
     f.destroy(greedy);
   });
 
+  it("takes consecutive frames among those used before, and looks again only when one came back", () => {
+    const g = f.guest(3, false, 64);
+    g.domain.memory.maxPages = f.frames.totalFrames;
+    const extents = Array.from({ length: 4 }, () => g.domain.memory.allocExtent(4) as Mfn);
+    const fourth = extents[3];
+    for (const mfn of extents) for (let i = 0; i < 16; i++) g.domain.memory.free(mfn + i);
+    const again = Array.from({ length: 4 }, () => g.domain.memory.allocExtent(4) as Mfn);
+    expect(again.sort((x, y) => x - y)).toEqual(extents);
+    expect(g.domain.memory.allocExtent(4)).toBeGreaterThan(fourth);
+    // Now 15 frames of an extent: not enough for 16, which is found out once.
+    for (let i = 0; i < 15; i++) g.domain.memory.free(fourth + i);
+    const spare = g.domain.memory.allocExtent(4) as Mfn;
+    for (let i = 1; i < 16; i += 2) g.domain.memory.free(spare + i);
+    g.domain.memory.allocExtent(4);
+    f.frames.searched = 0;
+    for (let i = 0; i < 4; i++) g.domain.memory.allocExtent(4);
+    expect(f.frames.searched).toBe(0);
+    g.domain.memory.free(fourth + 15);
+    expect(g.domain.memory.allocExtent(4)).toBe(fourth);
+    f.destroy(g);
+  });
+
   it("hands out freed frames first, cleared", () => {
     f.update(a, [[a.l1[0], 3, 0]]);
     f.memory.frame(a.p2m[3]).fill(0xaa);

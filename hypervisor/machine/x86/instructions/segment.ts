@@ -1,5 +1,7 @@
-// Segment registers, their bases, far returns and iretq, and the time stamp counter. Descriptor tables are the guest's own, so these
-// read them as the processor would: the work is done in TypeScript, in segments.ts. Intel SDM volume 2 and volume 3, 5.
+// Segment registers, far returns and iretq, and the time stamp counter. Descriptor tables are the guest's own, so these read
+// them as the processor would: the work is done in TypeScript, in segments.ts. Intel SDM volume 2 and volume 3, 5. Left out:
+// rdfsbase and its kin, #UD as with CR4.FSGSBASE clear. A kernel that isn't told of them doesn't save the bases that one
+// program sets by them, and so they would become the next one's (XSA-293).
 
 import { type Description, instruction } from "../describe.ts";
 import { Slot } from "../layout.ts";
@@ -59,20 +61,6 @@ export const segment: readonly Description[] = [
     b.host("verw");
   }),
 
-  instruction("rdfsbase", ["f3:0fae/0 Ry"], {}, (b, dst) =>
-    dst.write(b.let(b.convert(b.slot(Slot.FS_BASE), dst.size))),
-  ),
-  instruction("rdgsbase", ["f3:0fae/1 Ry"], {}, (b, dst) =>
-    dst.write(b.let(b.convert(b.slot(Slot.GS_BASE), dst.size))),
-  ),
-  ...["fs", "gs"].map((name, i) =>
-    instruction(`wr${name}base`, [`f3:0fae/${2 + i} Ry`], {}, (b, src) => {
-      const base = b.let(b.zext(src.read()));
-      const top = b.let(b.sar(base, b.i64(47)));
-      b.if(b.gtU(b.add(top, b.i64(1)), b.i64(1)), () => b.fault(13));
-      b.setSlot(i ? Slot.GS_BASE : Slot.FS_BASE, base);
-    }),
-  ),
   instruction("rdtsc", ["0f31"], {}, (b) => b.host("rdtsc")),
   instruction("rdtscp", ["0f01!f9"], {}, (b) => b.host("rdtscp")),
 ];

@@ -1,6 +1,7 @@
 // The block backend from the frontend's side: through rings, grants, events and xenstore as a guest would, on simulated files.
 import { describe, expect, test } from "vitest";
 import { BlockError, sleep, type Task } from "../../../../guests/sdk/index.ts";
+import { BLKIF_OP_READ, BLKIF_RSP_ERROR, BLKIF_RSP_OKAY, BlkifRequest } from "../../../../shared/abi/io/blkif.ts";
 import { withDisk } from "../../../harness/block.ts";
 
 const image = (sectors: number): Uint8Array => new Uint8Array(sectors * 512).map((_, i) => (i * 31 + (i >> 9)) & 0xff);
@@ -137,6 +138,36 @@ describe("a disk", () => {
       { a: image(8), b: image(8), small: new Uint8Array(511) },
     );
     expect(machine.host.openFiles).toBe(0);
+  });
+
+  test("of a dom0 that has no page left fails requests, and works again when there is one", () => {
+    withDisk(
+      function* (rig): Task {
+        yield* rig.attach("disk");
+        const front = yield* rig.connect();
+        const buffer = front.buffer(2);
+        // Two pages the wrong way round: two pieces of memory, for which the device queue needs a list.
+        const request = () =>
+          front.request((view) => {
+            const r = BlkifRequest.at(view);
+            r.operation = BLKIF_OP_READ;
+            r.nr_segments = 2;
+            for (let i = 0; i < 2; i++) {
+              view.setUint32(24 + i * 8, buffer.refs[1 - i], true);
+              view.setUint8(29 + i * 8, 7);
+            }
+          });
+        yield* front.read(0, buffer, 0, 4096);
+        const all = Array.from({ length: rig.kernel.pages.freePages }, () => rig.kernel.allocPages(1));
+        expect(yield* request()).toBe(BLKIF_RSP_ERROR);
+        yield* front.read(0, buffer, 0, 4096);
+        for (const pages of all) pages.free();
+        expect(yield* request()).toBe(BLKIF_RSP_OKAY);
+        buffer.free();
+        yield* front.close();
+      },
+      { disk: image(64) },
+    );
   });
 
   test("that is read-only refuses writes and discards, and says so", () => {
