@@ -17,7 +17,7 @@ import { type Decoded, decodedOf, findBlocks } from "./graph.ts";
 import { HELPERS, regionModule } from "./module.ts";
 
 /** Instructions that must have been executed about a page, by its samples, before it is compiled. */
-const HOT = 1_000_000;
+const HOT = 2_000_000;
 /** A function in another page is taken into the region of its caller when it was called so often. */
 const CALLED = 300;
 /** The most pages of one region. */
