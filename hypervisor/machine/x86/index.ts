@@ -158,6 +158,7 @@ export class X86Processor implements Processor {
       this.#tlb.flushCode();
     };
     if (host.timed === undefined) return;
+    this.regions.compile = timed("compiling regions", this.regions.compile.bind(this.regions));
     this.#code.record = timed("decoding", this.#code.record.bind(this.#code));
     this.#functions.get = timed("compiling instructions' functions", this.#functions.get.bind(this.#functions));
   }

@@ -160,7 +160,7 @@ export const RegionExit = {
 export const Entry = {
   FIRST: 0x2000,
   /** The most entries. */
-  LIMIT: 8192,
+  LIMIT: 16384,
   /** Bytes of an entry. */
   size: 16,
   /** u32: the region's function in the table. */

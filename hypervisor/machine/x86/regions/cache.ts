@@ -26,7 +26,10 @@ const MOST_PAGES = 31;
 const ROOTS = 8;
 /** The most instructions in all regions: some 50 MiB of the engine's memory. */
 const MOST_INSTRUCTIONS = 100_000;
-/** How often a page is compiled again because it is hot elsewhere, each time after twice as many samples. */
+/**
+ * A page is compiled again because it is hot elsewhere, or has changed, after twice as many samples each time, up to so many
+ * times: whoever rewrites his code all the time loses a third by it, not nearly all.
+ */
 const MOST_AGAIN = 4;
 
 interface Region {
@@ -62,7 +65,7 @@ export class RegionCache {
   threshold = HOT;
   called = CALLED;
   most = MOST_INSTRUCTIONS;
-  /** Regions made, and milliseconds spent on it. */
+  /** Regions made. */
   compiled = 0;
   readonly #memory: MachineMemory;
   readonly #code: CodeCache;
@@ -80,7 +83,8 @@ export class RegionCache {
   /** By entry: number of the handler that its record has in the loop. */
   readonly #handlers = new Uint16Array(Entry.LIMIT);
   #nextTable = 0;
-  #nextEntry = 0;
+  /** Numbers of entries that nobody has. */
+  #free = [{ first: Entry.FIRST, count: Entry.LIMIT }];
   #instructions = 0;
   /** Instructions executed since the last sample. */
   #unsampled = 0;
@@ -115,15 +119,13 @@ export class RegionCache {
   /** A slice has ended at this place of `around(0)`: compiles what is there if it is hot. Only while nothing is executing. */
   sample(around: Around, offset: number): void {
     const page = around(0);
-    // Where nothing was executed yet there is nothing to be compiled.
-    if (!page || this.#memory.u32[(page.frame.map >>> 2) + offset] === 0) return;
+    if (!page || !this.#compilable(page, offset)) return;
     const { mfn } = page;
     const weight = this.#unsampled;
     this.#unsampled = 0;
     if (this.#covered(mfn, offset)) return;
     let sampled = this.#samples.get(mfn);
     if (!sampled) this.#samples.set(mfn, (sampled = { weight: 0, roots: [], times: 0 }));
-    if (sampled.times > MOST_AGAIN) return;
     sampled.weight += weight;
     if (!sampled.roots.includes(offset)) {
       sampled.roots.push(offset);
@@ -131,10 +133,19 @@ export class RegionCache {
     }
     if (sampled.weight < this.threshold * 2 ** sampled.times) return;
     sampled.weight = 0;
-    sampled.times++;
+    sampled.times = Math.min(sampled.times + 1, MOST_AGAIN);
     const roots = sampled.roots.filter((root) => !this.#covered(mfn, root));
     sampled.roots = [];
     this.compile(around, roots);
+  }
+
+  /** Is there an instruction that the tier can hold? Where nothing was executed yet there is none. */
+  #compilable({ frame }: CodePage, offset: number): boolean {
+    const { u16, u32 } = this.#memory;
+    const record = u32[(frame.map >>> 2) + offset];
+    return (
+      record !== 0 && u16[record >>> 1] >= Handler.FIRST && this.#fits.get(u16[(record + Uop.cold) >>> 1]) !== false
+    );
   }
 
   #covered(mfn: Mfn, offset: number): boolean {
@@ -167,12 +178,11 @@ export class RegionCache {
     const made = plan(blocks);
     const instructions = made.blocks.reduce((sum, block) => sum + block.instructions.length, 0);
     const full =
-      this.#nextEntry + made.entries > Entry.LIMIT ||
       this.#instructions + instructions > this.most ||
-      (this.#freeTables.length === 0 && this.#nextTable === REGIONS);
+      (this.#freeTables.length === 0 && this.#nextTable === REGIONS) ||
+      !this.#free.some(({ count }) => count >= made.entries);
     if (full) this.evict();
-    const firstOp = Entry.FIRST + this.#nextEntry;
-    this.#nextEntry += made.entries;
+    const firstOp = this.#takeEntries(made.entries);
     const frames = new Map<number, Mfn>();
     for (const block of made.blocks) {
       for (const { rel } of block.instructions) {
@@ -189,6 +199,15 @@ export class RegionCache {
     this.#instructions += instructions;
     this.compiled++;
     return true;
+  }
+
+  /** Numbers for so many entries; there must be a row of them. */
+  #takeEntries(count: number): number {
+    const at = this.#free.findIndex((row) => row.count >= count);
+    const { first, count: all } = this.#free[at];
+    if (all === count) this.#free.splice(at, 1);
+    else this.#free[at] = { first: first + count, count: all - count };
+    return first;
   }
 
   /** Lets the interpreter find the region; where another is entered, this one is from now on. */
@@ -232,14 +251,17 @@ export class RegionCache {
   /** The frame's decoded code is being dropped, and with it its regions; one of them may be executing. */
   drop(mfn: Mfn): void {
     for (const region of this.#byFrame.get(mfn) ?? []) this.#remove(region);
-    this.#samples.delete(mfn);
+    this.#byFrame.delete(mfn);
+    const sampled = this.#samples.get(mfn);
+    if (sampled) Object.assign(sampled, { weight: 0, roots: [] });
   }
 
   /** All regions go, their records being given back to the interpreter. */
   evict(): void {
     for (const region of this.#regions) this.#remove(region);
+    this.#byFrame.clear();
     this.#samples.clear();
-    this.#nextEntry = 0;
+    this.#free = [{ first: Entry.FIRST, count: Entry.LIMIT }];
   }
 
   #remove(region: Region): void {
@@ -247,6 +269,7 @@ export class RegionCache {
     region.records.forEach((record, node) => {
       if (u16[record >>> 1] === region.firstOp + node) u16[record >>> 1] = region.handlers[node];
     });
+    this.#free.push({ first: region.firstOp, count: region.records.length });
     this.#table.set(region.table, null);
     this.#freeTables.push(region.table);
     this.#regions.delete(region);
