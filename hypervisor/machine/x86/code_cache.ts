@@ -10,14 +10,14 @@
 import type { Mfn } from "../../../shared/brand.ts";
 import type { MachineMemory } from "../memory.ts";
 import type { CodeFrames } from "../tlb.ts";
-import type { Size } from "./builder.ts";
 import { type Decoder, Undecoded } from "./decode.ts";
-import { type Description, type Form, type OperandShape, type OperandSpec, shapeKey } from "./describe.ts";
+import { type Description, type Form, type OperandShape, shapeKey } from "./describe.ts";
 import type { FunctionTable } from "./functions.ts";
 import type { HotEntry } from "./hot.ts";
 import { CONDITIONAL_JUMPS, hotKey } from "./hot.ts";
 import type { Facts } from "./interpreter.ts";
 import { AddressFlag, CHECK_EVERY, COUNTS_OFFSET, Entry, Handler, Slot, Uop } from "./layout.ts";
+import { isRegister, shapesOf } from "./shapes.ts";
 
 const MAP_SIZE = COUNTS_OFFSET;
 /** A byte for each 16 bytes of the frame: not 0 where something was decoded. */
@@ -132,11 +132,6 @@ export class CodeCache implements CodeFrames {
   /** What is kept of the frame. */
   known(mfn: Mfn): CodeFrame | undefined {
     return this.#frames.get(mfn);
-  }
-
-  /** How often indirect jumps and jumps from other pages have gone to the 16 bytes that the offset is in, modulo 2^32. */
-  jumpsTo(frame: CodeFrame, offset: number): number {
-    return this.#u32[(frame.map + COUNTS_OFFSET + (offset >>> 4) * 4) >>> 2];
   }
 
   /** Address of the frame's granules, or 0. */
@@ -461,52 +456,5 @@ export class CodeCache implements CodeFrames {
       deadOp: (hot && this.#hot.get(`${key} dead`)) ?? 0,
       facts: this.#functions.info(cold).facts,
     };
-  }
-}
-
-/** Shapes of the operands of the instruction just decoded; what is no operand of the semantics is left out. */
-export function shapesOf(d: Decoder): OperandShape[] {
-  const shapes: OperandShape[] = [];
-  for (const operand of d.form.operands) {
-    if (operand.where === "J") continue;
-    const size = sizeOf(operand, d.operandSize, d.rexW);
-    if (operand.where === "N") shapes.push({ kind: "none", size });
-    else if (operand.where === "I") shapes.push({ kind: "imm", size });
-    else if (isRegister(operand, d.isMemory)) shapes.push({ kind: "reg", size });
-    else shapes.push({ kind: "mem", size, address: "any" });
-  }
-  return shapes;
-}
-
-function isRegister(operand: OperandSpec, isMemory: boolean): boolean {
-  switch (operand.where) {
-    case "E":
-      return !isMemory;
-    case "G":
-    case "R":
-    case "Z":
-    case "B":
-    case "F":
-    case "S":
-      return true;
-    default:
-      return false;
-  }
-}
-
-function sizeOf(operand: OperandSpec, operandSize: number, rexW: boolean): Size {
-  switch (operand.width) {
-    case "b":
-      return 8;
-    case "w":
-      return 16;
-    case "d":
-      return 32;
-    case "q":
-      return 64;
-    case "y":
-      return rexW ? 64 : 32;
-    default:
-      return operandSize as Size;
   }
 }

@@ -9,7 +9,7 @@ import type { MachineMemory } from "../../memory.ts";
 import type { CodeCache, CodeFrame } from "../code_cache.ts";
 import type { FunctionTable } from "../functions.ts";
 import type { Addresses } from "../interpreter.ts";
-import { Entry, Handler, Uop } from "../layout.ts";
+import { COUNTS_OFFSET, Entry, Handler, Uop } from "../layout.ts";
 import { FUNCTIONS, REGIONS } from "../loop.ts";
 import { RegionBuilder } from "./builder.ts";
 import { type Plan, plan, RegionCompiler } from "./compile.ts";
@@ -84,7 +84,7 @@ export class RegionCache {
   readonly #handlers = new Uint16Array(Entry.LIMIT);
   #nextTable = 0;
   /** Numbers of entries that nobody has. */
-  #free = [{ first: Entry.FIRST, count: Entry.LIMIT }];
+  #free: { first: number; count: number }[] = [{ first: Entry.FIRST, count: Entry.LIMIT }];
   #instructions = 0;
   /** Instructions executed since the last sample. */
   #unsampled = 0;
@@ -169,7 +169,7 @@ export class RegionCache {
         },
         called: (place) => {
           const page = pageOf(place);
-          return page !== undefined && this.#code.jumpsTo(page.frame, place & 4095) >= this.called;
+          return page !== undefined && this.#jumpsTo(page.frame, place & 4095) >= this.called;
         },
       },
       roots,
@@ -199,6 +199,11 @@ export class RegionCache {
     this.#instructions += instructions;
     this.compiled++;
     return true;
+  }
+
+  /** How often jumps from other pages, and indirect ones, have gone to the 16 bytes that the offset is in. */
+  #jumpsTo(frame: CodeFrame, offset: number): number {
+    return this.#memory.u32[(frame.map + COUNTS_OFFSET + (offset >>> 4) * 4) >>> 2];
   }
 
   /** Numbers for so many entries; there must be a row of them. */

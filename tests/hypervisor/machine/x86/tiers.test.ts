@@ -7,12 +7,12 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { CpuLayout } from "../../../../hypervisor/machine/cpu_state.ts";
 import { Exit } from "../../../../hypervisor/machine/processor.ts";
-import { shapesOf } from "../../../../hypervisor/machine/x86/code_cache.ts";
 import { Decoder } from "../../../../hypervisor/machine/x86/decode.ts";
 import { type OperandShape, shapeKey } from "../../../../hypervisor/machine/x86/describe.ts";
 import { type HotEntry, hotEntries } from "../../../../hypervisor/machine/x86/hot.ts";
 import { instructions as known } from "../../../../hypervisor/machine/x86/instructions/index.ts";
 import { Slot } from "../../../../hypervisor/machine/x86/layout.ts";
+import { shapesOf } from "../../../../hypervisor/machine/x86/shapes.ts";
 import type { Va } from "../../../../shared/brand.ts";
 import { CODE, DATA, hex, Machine, Reg, STACK } from "./harness.ts";
 
