@@ -206,7 +206,7 @@ export class X86Processor implements Processor {
   /** Bytes of records for the next slice. */
   #slice(left: number): number {
     this.#context.retired = this.retired;
-    return (this.#context.budget = Math.min(left, SLICE) * Uop.size);
+    return (this.#context.budget = this.regions.slice(Math.min(left, SLICE)) * Uop.size);
   }
 
   /** Counts what a slice has executed; the Exit that it ended in, or -1 when it is to go on. */

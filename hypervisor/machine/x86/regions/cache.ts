@@ -9,7 +9,7 @@ import type { MachineMemory } from "../../memory.ts";
 import type { CodeCache, CodeFrame } from "../code_cache.ts";
 import type { FunctionTable } from "../functions.ts";
 import type { Addresses } from "../interpreter.ts";
-import { COUNTS_OFFSET, Entry, Handler, Uop } from "../layout.ts";
+import { COUNTS_OFFSET, Entry, Handler, MARGIN, Uop } from "../layout.ts";
 import { FUNCTIONS, REGIONS } from "../loop.ts";
 import { RegionBuilder } from "./builder.ts";
 import { type Plan, plan, RegionCompiler } from "./compile.ts";
@@ -22,6 +22,8 @@ const HOT = 2_000_000;
 const CALLED = 300;
 /** The most pages of one region. */
 const MOST_PAGES = 31;
+/** Instructions without a sample after which one is taken. */
+const SAMPLE_DUE = 100_000;
 /** Samples remembered of a page. */
 const ROOTS = 8;
 /** The most instructions in all regions: some 50 MiB of the engine's memory. */
@@ -88,6 +90,8 @@ export class RegionCache {
   #instructions = 0;
   /** Instructions executed since the last sample. */
   #unsampled = 0;
+  #slices = 0;
+  #chance = 1;
 
   constructor(
     memory: MachineMemory,
@@ -109,6 +113,18 @@ export class RegionCache {
   /** Counts instructions executed; at the next sample they are taken to have been executed where it is. */
   executed(instructions: number): void {
     this.#unsampled += instructions;
+    this.#slices++;
+  }
+
+  /**
+   * How many instructions the next slice may have, at most `limit`. A guest whose slices always end by hypercalls or
+   * exceptions would show nothing of itself: when a sample is due, a slice is cut somewhere, by chance.
+   */
+  slice(limit: number): number {
+    if (this.#unsampled < SAMPLE_DUE || !this.enabled) return limit;
+    this.#chance = (Math.imul(this.#chance, 1664525) + 1013904223) >>> 0;
+    const usual = this.#unsampled / this.#slices;
+    return Math.min(limit, MARGIN / Uop.size + 1 + Math.floor((this.#chance / 2 ** 32) * 2 * usual));
   }
 
   /** Regions that there are. */
@@ -118,11 +134,12 @@ export class RegionCache {
 
   /** A slice has ended at this place of `around(0)`: compiles what is there if it is hot. Only while nothing is executing. */
   sample(around: Around, offset: number): void {
+    const weight = this.#unsampled;
+    this.#unsampled = 0;
+    this.#slices = 0;
     const page = around(0);
     if (!page || !this.#compilable(page, offset)) return;
     const { mfn } = page;
-    const weight = this.#unsampled;
-    this.#unsampled = 0;
     if (this.#covered(mfn, offset)) return;
     let sampled = this.#samples.get(mfn);
     if (!sampled) this.#samples.set(mfn, (sampled = { weight: 0, roots: [], times: 0 }));
