@@ -23,7 +23,7 @@ const CALLED = 300;
 /** The most pages of one region. */
 const MOST_PAGES = 31;
 /** Instructions without a sample after which one is taken. */
-const SAMPLE_DUE = 100_000;
+const SAMPLE_DUE = 500_000;
 /** Samples remembered of a page. */
 const ROOTS = 8;
 /** The most instructions in all regions: some 50 MiB of the engine's memory. */
