@@ -48,7 +48,7 @@ export class Domain {
   /** SHUTDOWN_ reason once it has shut down, crashed or said why it will, -1 before. */
   shutdownReason = -1;
   isShutDown = false;
-  /** XEN_DOMCTL_subscribe: the port of its own that is notified when it suspends; 0: none. */
+  /** XEN_DOMCTL_subscribe: the port of its own by which its peer is told when it suspends; 0: none. */
   suspendPort = 0 as Port;
   /** XEN_DOMCTL_settimeoffset, seconds. */
   timeOffsetSeconds = 0;

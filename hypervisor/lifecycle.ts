@@ -84,8 +84,7 @@ export function shutdownDomain(hv: Hypervisor, domain: Domain, reason: number): 
   if (domain.isShutDown) return;
   domain.isShutDown = true;
   hv.sched.pause(domain);
-  if (domain.shutdownReason === SHUTDOWN_suspend && domain.suspendPort !== 0)
-    hv.events.notify(domain, domain.suspendPort);
+  if (domain.shutdownReason === SHUTDOWN_suspend && domain.suspendPort !== 0) domain.events.send(domain.suspendPort);
   else hv.events.sendGlobalVirq(VIRQ_DOM_EXC);
 }
 

@@ -22,6 +22,8 @@ export const PREEMPT_ENTRIES = 64;
 export const LOG_RING_BYTES = 65536;
 /** The longest log line. */
 export const LOG_LINE_CHARS = 512;
+/** Lines of one domain that a debug key may take in the log. */
+export const DEBUG_KEY_LINES = 64;
 /** Lines that guests may cause in a burst (Xen's default is 10 in 5 s; a crash report has about 20 lines). */
 export const GUEST_LOG_BURST = 40;
 /** One more such line is allowed each so many nanoseconds. */

@@ -1,8 +1,9 @@
 // `npm run mutate`: mutation testing of the guards that keep domains apart. Each mutant takes one check, comparison or
 // clean-up out of the hypervisor (mutate/mutators.ts), and some test must fail. Works on what is committed, in copies.
-//   npm run mutate -- [--list] [--files PREFIX[,PREFIX]] [--only ID-PART[,ID-PART]] [--sample N] [--seed S] [--quick]
-//                     [--jobs N] [--limit SECONDS] [--json FILE]
+//   npm run mutate -- [--list] [--files PREFIX[,PREFIX]] [--only ID-PART[,ID-PART]] [--since COMMIT] [--sample N]
+//                     [--seed S] [--quick] [--jobs N] [--limit SECONDS] [--json FILE]
 // Prints a line for each mutant, the survivors, and the score: killed of all. Exit status 1 when the tests fail unmutated.
+// --since takes those on lines that are newer than a commit.
 // --quick asks only the tests of the mutant's own folder: for finding what they leave unwatched, not for the score.
 
 import { execFileSync } from "node:child_process";
@@ -22,6 +23,7 @@ const { values: options } = parseArgs({
     sample: { type: "string" },
     seed: { type: "string", default: "1" },
     only: { type: "string" },
+    since: { type: "string" },
     quick: { type: "boolean", default: false },
     jobs: { type: "string", default: "2" },
     limit: { type: "string" },
@@ -34,26 +36,40 @@ interface Verdict {
   readonly outcome: Outcome;
 }
 
-const gitFiles = execFileSync("git", ["ls-tree", "-r", "--name-only", "HEAD", "hypervisor"], {
-  cwd: root,
-  encoding: "utf8",
-});
+const git = (...args: string[]): string =>
+  execFileSync("git", args, { cwd: root, encoding: "utf8", maxBuffer: 1 << 28 });
+// One commit for all of a run, whatever is committed meanwhile.
+const commit = git("rev-parse", "HEAD").trim();
+const gitFiles = git("ls-tree", "-r", "--name-only", commit, "hypervisor");
 const prefixes = options.files.split(",");
 const sources = gitFiles
   .split("\n")
   .filter((file) => firstTests(file).length > 0 && prefixes.some((prefix) => file.startsWith(prefix)))
   .sort();
-const committed = (file: string): string =>
-  execFileSync("git", ["show", `HEAD:${file}`], { cwd: root, encoding: "utf8" });
-let mutants = sources.flatMap((file) => mutantsOf(file, committed(file)));
+let mutants = sources.flatMap((file) => mutantsOf(file, git("show", `${commit}:${file}`)));
 const total = mutants.length;
 const only = options.only?.split(",");
 if (only !== undefined) mutants = mutants.filter(({ id }) => only.some((part) => id.includes(part)));
+if (options.since !== undefined) {
+  const newer = newerLines(git("diff", "-U0", options.since, commit, "--", "hypervisor"));
+  mutants = mutants.filter(({ file, line }) => newer.has(`${file}:${line}`));
+}
 if (options.sample !== undefined) mutants = sample(mutants, Number(options.sample), Number(options.seed));
 
 if (options.list) for (const { id, before, after } of mutants) console.log(`${id}\n  - ${before}\n  + ${after}`);
 console.log(`${mutants.length} mutants of ${total} in ${sources.length} files`);
 if (!options.list) await main();
+
+/** "file:line" of each line that a diff without context adds. */
+function newerLines(diff: string): Set<string> {
+  const lines = new Set<string>();
+  let file = "";
+  for (const [, path, from, count = "1"] of diff.matchAll(/^(?:\+\+\+ b\/(.*)|@@ .*?\+(\d+)(?:,(\d+))? @@.*)$/gm)) {
+    if (path !== undefined) file = path;
+    else for (let i = 0; i < Number(count); i++) lines.add(`${file}:${Number(from) + i}`);
+  }
+  return lines;
+}
 
 /** The tests of a mutant's own folder, and if it passes those, all. */
 async function judge(scratch: Scratch, mutant: Mutant, limit: number): Promise<Outcome> {
@@ -61,7 +77,7 @@ async function judge(scratch: Scratch, mutant: Mutant, limit: number): Promise<O
   scratch.write(mutant.file, mutant.text);
   try {
     const first = firstTests(mutant.file);
-    const outcome = await scratch.test(first, limit);
+    const outcome = await scratch.test(first, limit / 4); // A folder's are less than a quarter of all.
     if (outcome.result !== "passed" || options.quick) return outcome;
     const rest = EVERYTHING.filter((path) => !first.includes(path));
     const second = await scratch.test(rest, limit);
@@ -72,7 +88,7 @@ async function judge(scratch: Scratch, mutant: Mutant, limit: number): Promise<O
 }
 
 async function main(): Promise<void> {
-  const jobs = Array.from({ length: Number(options.jobs) }, () => new Scratch(root));
+  const jobs = Array.from({ length: Number(options.jobs) }, () => new Scratch(root, commit));
   try {
     const whole = await jobs[0].test(EVERYTHING, 600);
     if (whole.result !== "passed") {

@@ -14,7 +14,7 @@ import type { Hypervisor } from "../hypervisor.ts";
 import { NR_PIRQS } from "../limits.ts";
 import { FRAME_SIZE } from "../machine/memory.ts";
 import type { Vcpu } from "../vcpu.ts";
-import { type Channel, PortState } from "./event_channels.ts";
+import type { Channel } from "./event_channels.ts";
 
 const PENDING = SharedInfo.offsets.evtchn_pending;
 const MASK = SharedInfo.offsets.evtchn_mask;
@@ -67,8 +67,21 @@ export class Events {
   }
 
   isPending(domain: Domain, port: number): boolean {
+    return this.#bit(domain, PENDING, port);
+  }
+
+  isMasked(domain: Domain, port: number): boolean {
+    return this.#bit(domain, MASK, port);
+  }
+
+  /** Does the vcpu hold its upcalls back? */
+  upcallsMasked(vcpu: Vcpu): boolean {
+    return this.#u8[vcpu.vcpuInfo + 1] !== 0;
+  }
+
+  #bit(domain: Domain, bitmap: number, port: number): boolean {
     const shared = (domain.sharedInfo * FRAME_SIZE) >>> 2;
-    return (Atomics.load(this.#i32, shared + (PENDING >>> 2) + (port >>> 5)) & (1 << (port & 31))) !== 0;
+    return (Atomics.load(this.#i32, shared + (bitmap >>> 2) + (port >>> 5)) & (1 << (port & 31))) !== 0;
   }
 
   clearPending(domain: Domain, port: Port): void {
@@ -106,12 +119,6 @@ export class Events {
   sendGlobalVirq(virq: number): void {
     const dom0 = this.#hv.domains.get(0 as Domain["id"]);
     if (dom0 !== undefined) this.sendDomainVirq(dom0, virq);
-  }
-
-  /** Makes a port pending by number: for the hypervisor's own users. Unbound and free ports are left alone. */
-  notify(domain: Domain, port: Port): void {
-    const channel = domain.events.at(port);
-    if (channel !== undefined && channel.state > PortState.Unbound) this.setPending(domain, channel);
   }
 
   /** Physical interrupt `irq` goes to the domain from now on, or to nobody. */

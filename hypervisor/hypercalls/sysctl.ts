@@ -2,11 +2,12 @@
 // node, one CPU pool. Left out: power management, tracing buffers, live patching, coverage.
 
 import { XenDomctlGetdomaininfo } from "../../shared/abi/domctl.ts";
-import { XEN_EACCES, XEN_EFAULT, XEN_ENOSYS, XEN_EPERM } from "../../shared/abi/errno.ts";
+import { XEN_E2BIG, XEN_EACCES, XEN_EFAULT, XEN_ENOSYS, XEN_EPERM } from "../../shared/abi/errno.ts";
 import type { Of } from "../../shared/abi/struct.ts";
 import {
   XEN_SYSCTL_availheap,
   XEN_SYSCTL_cputopoinfo,
+  XEN_SYSCTL_debug_keys,
   XEN_SYSCTL_getcpuinfo,
   XEN_SYSCTL_getdomaininfolist,
   XEN_SYSCTL_INTERFACE_VERSION,
@@ -22,8 +23,9 @@ import {
   XenSysctlMeminfo,
 } from "../../shared/abi/sysctl.ts";
 import type { Va } from "../../shared/brand.ts";
+import { debugKey } from "../debug_keys.ts";
 import type { Hypervisor } from "../hypervisor.ts";
-import { CONSOLE_CHUNK_BYTES } from "../limits.ts";
+import { CONSOLE_CHUNK_BYTES, LOG_LINE_CHARS } from "../limits.ts";
 import { canonical } from "../machine/cpu_state.ts";
 import { FRAME_SIZE } from "../machine/memory.ts";
 import { cpuidLeaf } from "../traps/cpuid.ts";
@@ -54,6 +56,8 @@ function operate(hv: Hypervisor, vcpu: Vcpu, op: Op): number {
   switch (op.cmd) {
     case XEN_SYSCTL_readconsole:
       return readConsole(hv, vcpu, op.readconsole);
+    case XEN_SYSCTL_debug_keys:
+      return debugKeys(hv, vcpu, op.debug_keys);
     case XEN_SYSCTL_physinfo:
       return physinfo(hv, op.physinfo);
     case XEN_SYSCTL_sched_id:
@@ -102,6 +106,16 @@ function readConsole(hv: Hypervisor, vcpu: Vcpu, arg: Op["readconsole"]): number
   if (arg.clear) log.clear();
   arg.index = (from + done) % 4294967296;
   arg.count = done;
+  return 0;
+}
+
+function debugKeys(hv: Hypervisor, vcpu: Vcpu, arg: Op["debug_keys"]): number {
+  const va = address(arg.keys_lo, arg.keys_hi);
+  // As many as an own line of the log holds: more would only push out one another's answers.
+  if (arg.nr_keys > LOG_LINE_CHARS) return -XEN_E2BIG;
+  if (va === -1 || !hv.access.read(vcpu, va, hv.scratchBytes, ELEMENT, arg.nr_keys)) return -XEN_EFAULT;
+  const keys = String.fromCharCode(...hv.scratchBytes.subarray(ELEMENT, ELEMENT + arg.nr_keys));
+  for (const key of keys) debugKey(hv, key);
   return 0;
 }
 

@@ -103,6 +103,11 @@ export class Bvt implements Scheduler {
     return params.warpback && now >= state.unwarpedUntil ? state.avt - params.warpValue : state.avt;
   }
 
+  describe(vcpu: Vcpu, now: number): string {
+    const { mcuAdvance } = this.params(vcpu.domain);
+    return `A ${Math.round(this.#state(vcpu).avt)}, E ${Math.round(this.#evt(vcpu, now))}, mcu_advance ${mcuAdvance}`;
+  }
+
   wake(vcpu: Vcpu, _now: number): void {
     if (this.#runnable.includes(vcpu)) return;
     const state = this.#state(vcpu);

@@ -23,4 +23,6 @@ export interface Scheduler {
   yield(vcpu: Vcpu): void;
   /** The vcpu to run next, undefined when none is runnable. */
   pick(now: number): Vcpu | undefined;
+  /** How the vcpu stands, in the policy's own terms, for people. */
+  describe(vcpu: Vcpu, now: number): string;
 }

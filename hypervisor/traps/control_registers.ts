@@ -53,7 +53,6 @@ export function writeControl(hv: Hypervisor, vcpu: Vcpu, reg: number, value: big
       hv.memory.view.setBigUint64(vcpu.vcpuInfo + VcpuInfo.offsets.arch, value, true);
       return true;
     case 3: {
-      if (value >> 12n >= BigInt(hv.memory.frames)) return false;
       const mfn = Number(value >> 12n);
       const load = (): boolean => hv.mm.setGuestTable(vcpu, mfn, false) === 0;
       const { memory } = vcpu.domain;

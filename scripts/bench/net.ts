@@ -62,6 +62,7 @@ export const run: Bench = async (context) => {
           },
         ]),
     { name: "round trip of a ping, 56 bytes", value: quiet.medianNs / 1e3, unit: "us", runs: quiet.count },
+    { name: "round trip of a ping, 99%", value: quiet.worstNs / 1e3, unit: "us", runs: quiet.count },
     {
       name: "ping beside a bulk stream, median",
       value: busy.medianNs / 1e6,

@@ -27,6 +27,17 @@ export const PLAN: readonly (readonly [source: string, tests: readonly string[]]
   ["hypervisor/hypercalls/copy.ts", ["tests/hypervisor/hypercalls/"]],
   ["hypervisor/hypercalls/misc.ts", ["tests/hypervisor/hypercalls/"]],
   ["hypervisor/hypercalls/multicall.ts", ["tests/hypervisor/hypercalls/"]],
+  [
+    "hypervisor/hypercalls/domctl.ts",
+    ["tests/hypervisor/hypercalls/", "tests/hypervisor/lifecycle.test.ts", "tests/hypervisor/ts_kernels.test.ts"],
+  ],
+  ["hypervisor/hypercalls/sysctl.ts", ["tests/hypervisor/hypercalls/", "tests/hypervisor/debug_keys.test.ts"]],
+  ["hypervisor/hypercalls/domain_info.ts", ["tests/hypervisor/hypercalls/"]],
+  ["hypervisor/lifecycle.ts", ["tests/hypervisor/lifecycle.test.ts", "tests/hypervisor/hypercalls/"]],
+  ["hypervisor/debug_keys.ts", ["tests/hypervisor/debug_keys.test.ts"]],
+  ["hypervisor/ts_kernels.ts", ["tests/hypervisor/ts_kernels.test.ts"]],
+  ["hypervisor/machine/ts/script.ts", ["tests/hypervisor/ts_kernels.test.ts"]],
+  ["hypervisor/machine/tlb.ts", ["tests/hypervisor/grants/", "tests/hypervisor/memory/"]],
   ["hypervisor/vcpu_context.ts", ["tests/hypervisor/traps/", "tests/hypervisor/hypercalls/"]],
 ];
 
@@ -38,9 +49,14 @@ export const EVERYTHING: readonly string[] = [
   "tests/hypervisor/traps/",
   "tests/hypervisor/hypercalls/",
   "tests/hypervisor/time/",
+  "tests/hypervisor/costs.test.ts",
+  "tests/hypervisor/debug_keys.test.ts",
   "tests/hypervisor/fuzz.test.ts",
+  "tests/hypervisor/lifecycle.test.ts",
   "tests/hypervisor/machine.test.ts",
+  "tests/hypervisor/slices.test.ts",
   "tests/hypervisor/trace.test.ts",
+  "tests/hypervisor/ts_kernels.test.ts",
   "tests/guests/transcripts.test.ts",
   "tests/guests/attacks.test.ts",
 ];

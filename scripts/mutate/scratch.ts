@@ -1,4 +1,4 @@
-// A copy of the project as last committed, in a temporary folder: what mutants are made in, so that the working tree is
+// A copy of the project at a commit, in a temporary folder: what mutants are made in, so that the working tree is
 // never touched and nobody's unfinished work is judged. Each worker of scripts/mutate.ts has one.
 
 import { execFileSync, spawn } from "node:child_process";
@@ -17,9 +17,9 @@ export interface Outcome {
 export class Scratch {
   readonly dir: string;
 
-  constructor(root: string) {
+  constructor(root: string, commit: string) {
     this.dir = mkdtempSync(join(tmpdir(), "xenolith-mutate-"));
-    const archive = execFileSync("git", ["archive", "HEAD"], { cwd: root, maxBuffer: 1 << 30 });
+    const archive = execFileSync("git", ["archive", commit], { cwd: root, maxBuffer: 1 << 30 });
     execFileSync("tar", ["-x", "-C", this.dir], { input: archive });
     symlinkSync(join(root, "node_modules"), join(this.dir, "node_modules"));
   }

@@ -52,7 +52,7 @@ export function conditionStart(code: string, mark: number): number {
     if (CLOSE.includes(code[i])) depth++;
     if (OPEN.includes(code[i]) && depth-- === 0) return i + 1;
     if (depth > 0) continue;
-    const before = /(?:\breturn|=>| =| \?| :|;|,|[+*/&|^-]=)\s$/.exec(code.slice(Math.max(0, i - 8), i + 1));
+    const before = /(?:\breturn|=>| =| \?|:|;|,|[+*/&|^-]=)\s$/.exec(code.slice(Math.max(0, i - 8), i + 1));
     if (before) return i + 1;
   }
   return 0;

@@ -101,6 +101,15 @@ describe("a script image", () => {
     expect(guest.domain.isShutDown).toBe(false);
   });
 
+  test("may be as long as the limits", () => {
+    const name = "n".repeat(4096);
+    expect(enter(encodeScriptImage(name, text("")))).toBe(Exit.Interrupted);
+    expect(compiled).toEqual([{ text: "", name }]);
+    boot(() => main);
+    enter(changed((h) => (h.text_bytes = MAX_SCRIPT_BYTES))); // More than this guest's memory, which is found out later.
+    expect(log()).toMatch(/crashed: PageFault: page fault: read of 0x40080000$/m);
+  });
+
   test("of which reading takes longer than the slice counts for the whole slice", () => {
     expect(script(1)).toBe(0);
     hv.memory.u8.set(encodeScriptImage("k", text("y".repeat(5000))), guest.data * 4096);
@@ -128,7 +137,7 @@ describe("a script image", () => {
     ],
     [
       "with a name that is too long",
-      changed((h) => (h.name_bytes = 0xffffffff)),
+      changed((h) => (h.name_bytes = 4097)),
       /crashed: Error: the script image is too large$/m,
     ],
     [
@@ -150,6 +159,12 @@ describe("a script image", () => {
     hv.current = guest.vcpu;
     guest.domain.processor.run(guest.vcpu.cpu, 1000);
     expect(log()).toMatch(/crashed: PageFault: page fault: read of 0x1000$/m);
+    boot(() => main);
+    expect(script(1)).toBe(0);
+    guest.vcpu.cpu.set(Reg.RIP, 0, 0x8000);
+    hv.current = guest.vcpu;
+    guest.domain.processor.run(guest.vcpu.cpu, 1000);
+    expect(log()).toMatch(/crashed: Error: RIP is not canonical$/m);
   });
 
   test("whose text throws or is no kernel crashes its domain", () => {

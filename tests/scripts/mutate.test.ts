@@ -58,6 +58,8 @@ test("comments and strings are blanked, the rest keeps its place", () => {
 test("a condition begins after what it is the condition of", () => {
   const code = "  return a(b, c) && d ? 0 : 1";
   expect(code.slice(conditionStart(code, code.indexOf("?")), code.indexOf("?"))).toBe("a(b, c) && d ");
+  const property = "f({ key: a.b ? 0 : 1 })";
+  expect(conditionStart(property, property.indexOf("?"))).toBe(property.indexOf("a.b"));
 });
 
 test("a sample is the same for the same seed, in order, and none twice", () => {

@@ -1,3 +1,6 @@
+// shared/ring.ts, the byte rings of consoles and xenstore: bytes come out as they went in, from any index, and indexes that
+// the other side made up do no harm.
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {

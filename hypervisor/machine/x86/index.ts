@@ -253,7 +253,7 @@ export class X86Processor implements Processor {
     const u32 = this.#u32;
     for (;;) {
       const left = budget - this.retired;
-      if (left === 0) return Exit.Budget;
+      if (left <= 0) return Exit.Budget;
       if (u32[this.exitFlag >>> 2] !== 0) {
         u32[this.exitFlag >>> 2] = 0;
         return Exit.Interrupted;

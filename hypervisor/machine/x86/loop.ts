@@ -228,6 +228,7 @@ class LoopBuilder extends InterpreterBuilder {
         this.jump(this.targetRip());
         return;
       case Handler.LINK: {
+        this.#budgetCheck(this.let(this.sub(this.acc, pc)));
         const map = this.memLoad(32, pc, Uop.imm + 4);
         const at = this.shl(this.memLoad(32, pc, Uop.disp), this.i32(2));
         const target = this.let(this.memLoad(32, this.add(map, at), 0));
@@ -338,6 +339,9 @@ class LoopBuilder extends InterpreterBuilder {
         // ACC first, as it needs the old PC.
         this.#set(LoopLocal.ACC, this.select(ordinary, this.add(remaining, pc), this.add(remaining, landing)));
         this.#set(LoopLocal.PC, this.select(ordinary, next, landing));
+        // A conditional jump's own function doesn't look at the budget when it isn't taken; LAND does.
+        const spent = this.leS(remaining, this.i32(MARGIN + Uop.size));
+        this.if(this.and(ordinary, spent), () => this.budgetSpent());
         this.emit(Op.br, this.depth);
       });
       this.if(

@@ -9,7 +9,7 @@ const LIMIT_MS = 120_000;
 /** Boots of the machine. */
 const BOOTS = 3;
 /** In each boot every case is done so often; the last one counts, for what is compiled before is not to be in the figures. */
-const ROUNDS = 4;
+const ROUNDS = 8;
 
 export interface Case {
   readonly write: boolean;

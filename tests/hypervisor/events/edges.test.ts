@@ -299,14 +299,6 @@ describe("the old form of the call", () => {
 
 describe("the hypervisor's own events", () => {
   test("reach what is bound, and nothing else", () => {
-    const offered = unbound(a, SELF);
-    hv.events.notify(a.domain, offered as Port);
-    hv.events.notify(a.domain, 99 as Port);
-    expect(hv.events.isPending(a.domain, offered)).toBe(false);
-    const inter = bind(a, 1, offered).port;
-    clear(a, inter);
-    hv.events.notify(a.domain, offered as Port);
-    expect(hv.events.isPending(a.domain, offered)).toBe(true);
     hv.events.sendPirq(9);
     const line = pirq(dom0, 9).port;
     expect(hv.events.isPending(dom0.domain, line)).toBe(false);

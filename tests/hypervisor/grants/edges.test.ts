@@ -1,6 +1,6 @@
 // Grants at the numbers' edges: references, handles and extents one beyond what there is, and mappings by an entry's
 // address that are to be replaced. The walker must find nothing after each test.
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { grantTableOp } from "../../../hypervisor/hypercalls/grant_table_op.ts";
 import { FRAME_SIZE } from "../../../hypervisor/machine/memory.ts";
 import {
@@ -10,76 +10,33 @@ import {
   GNTST_bad_handle,
   GNTST_general_error,
   GNTST_okay,
-  GNTTABOP_map_grant_ref,
   GNTTABOP_transfer,
   GNTTABOP_unmap_and_replace,
-  GNTTABOP_unmap_grant_ref,
-  GnttabMapGrantRef,
   GnttabTransfer,
   GnttabUnmapAndReplace,
-  GnttabUnmapGrantRef,
   GTF_accept_transfer,
-  GTF_permit_access,
 } from "../../../shared/abi/grant_table.ts";
-import { Fixture, type Guest } from "../memory/fixture.ts";
+import { a, b, f, grant, granterAndMapper, map, SLOT, unmap } from "./fixture.ts";
 
-const SLOT = 200;
 /** Entries of one frame of the table. */
 const ENTRIES = 512;
-let f: Fixture;
-let a: Guest;
-let b: Guest;
 
-beforeEach(() => {
-  f = new Fixture();
-  a = f.guest(1);
-  b = f.guest(2);
-  a.domain.grants.grow(1);
-  b.domain.grants.grow(1);
-});
-afterEach(() => f.clean());
-
-function grant(g: Guest, ref: number, user: number, mfn: number, flags: number = GTF_permit_access): void {
-  const at = g.domain.grants.frames[0] * FRAME_SIZE + ref * 8;
-  f.memory.view.setUint16(at + 2, user, true);
-  f.memory.view.setUint32(at + 4, mfn, true);
-  f.memory.view.setUint16(at, flags, true);
-}
-
-function map(ref: number, flags: number, addr: number): { status: number; handle: number } {
-  const { view, va } = f.arg(a);
-  const op = GnttabMapGrantRef.at(view);
-  op.host_addr = BigInt(addr);
-  op.flags = flags;
-  op.ref = ref;
-  op.dom = 2;
-  expect(f.call(a, grantTableOp, GNTTABOP_map_grant_ref, va, 1)).toBe(0);
-  return { status: op.status, handle: op.handle };
-}
+granterAndMapper();
 
 describe("references and handles", () => {
   it("the last of the table is one, the next is none", () => {
     grant(b, ENTRIES - 1, 1, b.p2m[3]);
-    expect(map(ENTRIES - 1, GNTMAP_host_map, SLOT * FRAME_SIZE).status).toBe(GNTST_okay);
+    expect(map(a, 2, ENTRIES - 1).status).toBe(GNTST_okay);
     for (const ref of [ENTRIES, 2 ** 31, 2 ** 32 - 1])
-      expect([ref, map(ref, GNTMAP_host_map, SLOT * FRAME_SIZE).status]).toEqual([ref, GNTST_bad_gntref]);
+      expect([ref, map(a, 2, ref).status]).toEqual([ref, GNTST_bad_gntref]);
   });
 
   it("a handle that was never given, or was given back, is none", () => {
     grant(b, 9, 1, b.p2m[3]);
-    const { handle } = map(9, GNTMAP_host_map, SLOT * FRAME_SIZE);
-    const unmap = (which: number): number => {
-      const { view, va } = f.arg(a);
-      const op = GnttabUnmapGrantRef.at(view);
-      op.host_addr = BigInt(SLOT * FRAME_SIZE);
-      op.dev_bus_addr_num = 0;
-      op.handle = which;
-      expect(f.call(a, grantTableOp, GNTTABOP_unmap_grant_ref, va, 1)).toBe(0);
-      return op.status;
-    };
+    const { handle } = map(a, 2, 9);
     for (const which of [handle + 1, 2 ** 31, 2 ** 32 - 1])
-      expect([which, unmap(which)]).toEqual([which, GNTST_bad_handle]);
-    expect([unmap(handle), unmap(handle)]).toEqual([GNTST_okay, GNTST_bad_handle]);
+      expect([which, unmap(a, which)]).toEqual([which, GNTST_bad_handle]);
+    expect([unmap(a, handle), unmap(a, handle)]).toEqual([GNTST_okay, GNTST_bad_handle]);
   });
 
   it("a frame is not transferred to an entry beyond the table, though the next frame's bytes would accept it", () => {
@@ -111,7 +68,7 @@ describe("references and handles", () => {
 it("a mapping by its entry's address is not replaced by another address's entry", () => {
   grant(b, 9, 1, b.p2m[3]);
   const pte = a.l1[0] * FRAME_SIZE + SLOT * 8;
-  const { status, handle } = map(9, GNTMAP_host_map | GNTMAP_contains_pte, pte);
+  const { status, handle } = map(a, 2, 9, GNTMAP_host_map | GNTMAP_contains_pte, pte);
   expect(status).toBe(GNTST_okay);
   const { view, va } = f.arg(a);
   const op = GnttabUnmapAndReplace.at(view);

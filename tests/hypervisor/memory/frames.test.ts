@@ -97,6 +97,45 @@ describe("the allocator", () => {
     f.destroy(g);
   });
 
+  it("finds the last consecutive frames of all, where those used before meet those never used", () => {
+    const g = f.guest(3, false, 64);
+    const { memory } = g.domain;
+    const { frames } = f;
+    memory.maxPages = frames.totalFrames;
+    const last = Math.floor(frames.totalFrames / 16) * 16 - 16;
+    const singles: Mfn[] = [];
+    do singles.push(memory.alloc() as Mfn);
+    while ((singles.at(-1) as Mfn) < last + 7);
+    // Half of the last extent, and before it as many as make one, but no two beside each other.
+    for (let i = 0; i < 8; i++) memory.free(last + i);
+    for (let i = 1; i <= 10; i++) memory.free(last - 2 * i);
+    frames.searched = 0;
+    expect(memory.allocExtent(4)).toBe(last);
+    const places = Math.floor((frames.totalFrames - Math.ceil(frames.first / 16) * 16) / 16);
+    expect(frames.searched).toBeLessThanOrEqual(2 * places);
+    frames.searched = 0;
+    expect(memory.allocExtent(4)).toBe(-1);
+    expect(frames.searched).toBeLessThanOrEqual(places);
+    f.destroy(g);
+  });
+
+  it("takes those never used without a search when too few came back, those used before when just enough did", () => {
+    const g = f.guest(3, false, 64);
+    const { memory } = g.domain;
+    const { frames } = f;
+    memory.maxPages = frames.totalFrames;
+    const extent = memory.allocExtent(4) as Mfn;
+    while ((memory.alloc() as Mfn) < extent); // What was skipped for the extent's sake.
+    for (let i = 0; i < 15; i++) memory.free(extent + i);
+    frames.searched = 0;
+    const next = memory.allocExtent(4) as Mfn;
+    expect([next > extent, frames.searched]).toEqual([true, 0]);
+    while (frames.freeFrames > frames.totalFrames - next - 16) memory.alloc(); // Those again, and the 15.
+    for (let i = 0; i < 16; i++) memory.free(extent + i);
+    expect(memory.allocExtent(4)).toBe(extent);
+    f.destroy(g);
+  });
+
   it("hands out freed frames first, cleared", () => {
     f.update(a, [[a.l1[0], 3, 0]]);
     f.memory.frame(a.p2m[3]).fill(0xaa);
@@ -170,6 +209,16 @@ describe("memory_op", () => {
     const { va } = f.arg(a);
     expect(f.call(a, memoryOp, XENMEM_populate_physmap + 256 * 64, va)).toBe(400);
     expect(a.domain.memory.totPages).toBe(464);
+  });
+
+  it("asks after each extent of several frames whether others must run, and does one before", () => {
+    f.preempt = true;
+    a.domain.memory.maxPages += 6;
+    for (let done = 1; done <= 2; done++) {
+      expect(reserve(a, XENMEM_increase_reservation + (done - 1) * 64, [0, 0, 0], 1)[0]).toBe(CONTINUE);
+      expect(a.domain.memory.totPages).toBe(64 + 2 * done);
+    }
+    expect(reserve(a, XENMEM_increase_reservation + 2 * 64, [0, 0, 0], 1)[0]).toBe(3);
   });
 
   it("works on another domain only with privilege", () => {

@@ -185,3 +185,17 @@ it("leaves a table whole that is stored to while it waits to be undone", () => {
   complete(mmuextOp, extArgs(MMUEXT_CLEAR_PAGE, a.p2m[3]));
   expect(f.frames.typeCount[waiting]).toBe(0);
 });
+
+it("is left alone by one that undoes what it has made itself, at once", () => {
+  leaveWork();
+  const [l2, l1] = [a.domain.memory.alloc() as Mfn, a.domain.memory.alloc() as Mfn];
+  f.poke(l2, 0, l1, P | RW);
+  const { types } = f.mm;
+  expect(types.getPageAndType(l2, a.domain.id, PageType.L2)).toBe(0);
+  expect(f.frames.typeCount[l1]).toBe(1);
+  types.putPageAndType(l2);
+  expect([f.frames.typeCount[l1], a.domain.memory.deferred.length]).toEqual([0, L1_TABLES - 1]);
+  f.poke(l2, 1, 5, P | RW);
+  expect(types.getPageAndType(l2, a.domain.id, PageType.L2)).toBeLessThan(0);
+  expect([f.frames.typeCount[l1], a.domain.memory.deferred.length]).toEqual([0, L1_TABLES - 1]);
+});

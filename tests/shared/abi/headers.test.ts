@@ -1,3 +1,6 @@
+// The C headers of guests/include/xen/, which are generated from shared/abi/: the committed ones are current, and a compiler takes
+// them. libxen.test.ts compares the declarations with Xen's own headers.
+
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

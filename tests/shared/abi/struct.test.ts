@@ -1,3 +1,6 @@
+// shared/abi/struct.ts: what a declaration is checked for when it is loaded, and that the accessors made of it read and write the
+// fields where they are, at the edges of their types.
+
 import { describe, expect, test } from "vitest";
 import {
   array,

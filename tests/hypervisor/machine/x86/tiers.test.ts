@@ -17,6 +17,8 @@ import type { Va } from "../../../../shared/brand.ts";
 import { CODE, DATA, hex, Machine, Reg, STACK } from "./harness.ts";
 
 const BUDGET = 400;
+/** Programs that showed something: a conditional jump that its own function carries out, the budget's last but for one. */
+const FOUND = [1098];
 const PROGRAMS = Number(process.env["TIERS_PROGRAMS"] ?? 250);
 
 function instructions(): number[][] {
@@ -149,7 +151,9 @@ describe("the loop and the functions", () => {
   it("do the same", () => {
     let executed = 0;
     let inRegions = 0;
-    const seeds = process.env["TIERS_SEED"] ? [Number(process.env["TIERS_SEED"])] : [...Array(PROGRAMS).keys()];
+    const seeds = process.env["TIERS_SEED"]
+      ? [Number(process.env["TIERS_SEED"])]
+      : [...Array(PROGRAMS).keys(), ...FOUND];
     for (const seed of seeds) {
       const code = program(seed);
       let exit: Exit = Exit.Budget;
