@@ -52,10 +52,7 @@ export function structured(graph: Graph, entries: ReadonlySet<number>): Item[] {
       if (heads.size === 0) heads.add(Math.min(...(entered.length > 0 ? entered : component)));
       const doors = [...new Set([...heads, ...entered])];
       for (const head of heads) removed[head] = 1;
-      const items = split(component);
-      for (const head of heads) removed[head] = 0;
-      for (const node of component) inside[node] = number;
-      return { kind: "loop", heads, doors, nodes: members, items };
+      return { kind: "loop", heads, doors, nodes: members, items: split(component) };
     });
   };
   return split(nodes);

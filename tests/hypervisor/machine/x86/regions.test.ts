@@ -66,16 +66,20 @@ function program(next: Random): Program {
     put(...opcode, 0, 0, 0, 0);
     fixes.push({ at: bytes.length, block });
   };
-  // Now and then a block lies across a page's end, or in the next page.
-  const padding = next(3) === 0 ? 3000 + next(1000) : 0;
+  // In every other program the blocks lie in several pages, some across their ends.
+  const gaps = next(2) === 0 ? [1, 2].map(() => next(blocks)) : [];
   for (let block = 0; block < blocks; block++) {
-    if (block === 2 && padding) while (bytes.length < padding) put(0x90);
+    if (gaps.includes(block)) {
+      const end = (bytes.length | 4095) + 1 - next(80);
+      jump([0xe9], block);
+      while (bytes.length < end) bytes.push(0x90);
+    }
     starts.push(bytes.length);
     const length = next(9);
     for (let i = 0; i < length; i++) {
       switch (next(12)) {
         case 0: // mov rbx, [rbp + disp] or back, within the data pages, across them or beyond
-          put(0x48, next(2) ? 0x8b : 0x89, 0x9d, ...int32(next(5 * 4096) - 64));
+          put(0x48, next(2) ? 0x8b : 0x89, 0x9d, ...int32(next(3) ? next(5 * 4096) - 64 : next(5) * 4096 - next(9)));
           break;
         case 1: // add dword [rbp + disp], imm8
           put(0x83, 0x85, ...int32(next(4 * 4096 - 8)), next(256));

@@ -90,6 +90,40 @@ describe("a region", () => {
     expect(regions.compiled).toBe(12);
   });
 
+  it("knows at which of its addresses it is after an indirect jump from one to the other", () => {
+    for (const page of [0, 1]) {
+      const mfn = page === 0 ? frameOf(CODE) : frameOf(CODE + 4096);
+      m.map(CODE + 0x100000 + page * 4096, Pte.P | Pte.US, 0, mfn);
+    }
+    // mov ecx, 999; 1: call f; dec ecx; jnz 1b; hlt   f, in the next page: xor qword [rsp], 0x100000; ret
+    m.load("b9e7030000 e8f60f0000 ffc9 75f7 f4");
+    m.write(CODE + 4096, hex("4881342400001000 c3"));
+    for (let i = 0; i < 3; i++) {
+      result();
+      expect(m.get(Reg.RIP)).toBe(BigInt(CODE + 0x100000 + 14));
+      if (i === 0) expect(m.processor.compile([(CODE + 5) as Va])).toBe(true);
+    }
+  });
+
+  it("does not take an old translation of a page with code for one that holds", () => {
+    // mov ecx, 100000; 1: add [rbx], ecx; dec ecx; jnz 1b; hlt
+    m.load("b9a0860100 010b ffc9 75fa f4");
+    m.map(DATA, USER, 0, frameOf(CODE));
+    m.set(Reg.RBX, DATA + 2048);
+    result();
+    m.processor.compile([(CODE + 5) as Va]);
+    m.write(CODE + 2048, [0, 0, 0, 0]);
+    result();
+    const sum = [0x50, 0xb5, 0x06, 0x2a]; // 100000 * 100001 / 2, modulo 2^32
+    expect(m.read(CODE + 2048, 4)).toEqual(sum);
+    // A new frame there; the TLB is flushed by a new number for the table, its old entry stays.
+    const mfn = m.map(DATA, USER);
+    m.processor.tlb.flushAll();
+    result();
+    expect([...m.memory.frame(mfn).subarray(2048, 2052)]).toEqual(sum);
+    expect(m.read(CODE + 2048, 4)).toEqual(sum);
+  });
+
   it("takes along a function in another page, as long as that is mapped there", () => {
     // mov ecx, 100000; 1: call f; dec ecx; jnz 1b; hlt   f, in the next page: add eax, 1; ret
     m.load("b9a0860100 e8f60f0000 ffc9 75f7 f4");
