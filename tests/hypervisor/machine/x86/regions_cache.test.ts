@@ -67,6 +67,19 @@ describe("a region", () => {
     expect(m.processor.regions.size).toBe(0);
   });
 
+  it("sees a store that begins beside code and ends in it", () => {
+    // mov ecx, 10000; 1: mov dword [rbx], 0x09b8cccc; call f; dec ecx; jnz 1b; hlt   f: mov eax, 5; ret
+    m.load("b910270000 c703ccccb809 e8f0070000 ffc9 75f1 f4");
+    m.write(CODE + 2048, hex("b805000000 c3"));
+    m.map(DATA, USER, 0, frameOf(CODE));
+    m.set(Reg.RBX, DATA + 1024);
+    expect(result()).toBe(5n);
+    m.processor.compile([(CODE + 5) as Va]);
+    expect(result()).toBe(5n);
+    m.set(Reg.RBX, DATA + 2046);
+    expect(result()).toBe(9n);
+  });
+
   it("goes with its frame", () => {
     m.load(LOOP);
     result();
