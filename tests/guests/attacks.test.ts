@@ -21,12 +21,15 @@ test.each(attackFolders().map((folder) => [basename(folder), folder]))("%s does 
 });
 
 describe("harm is seen", () => {
-  test("of translations that are not forgotten", () => {
-    const v = runAttack("guests/attacks/stale", (hv) => {
+  test.each([
+    ["stale", "stale: write through the old translation: no fault"],
+    ["remote", "remote: vcpu 1 writes: -1"],
+  ])("of translations that are not forgotten: %s", (name, line) => {
+    const v = runAttack(`guests/attacks/${name}`, (hv) => {
       hv.tlb.retire = () => {};
     });
     expect(v.walker).not.toEqual([]);
-    expect(accounted(v).map(([, , got]) => got)).toContain("stale: write through the old translation: no fault");
+    expect(accounted(v).map(([, , got]) => got)).toContain(line);
   });
 
   test("of frames that are handed out as they were", () => {

@@ -50,7 +50,7 @@ const SECRET_FRAMES = 6000;
 /** The halves of what the attack leak looks for. */
 const SECRET = [0xc2e75ec2, 0x5ec2e75e] as const;
 /** Attacks that want a second vcpu. */
-const TWO_VCPUS: ReadonlySet<string> = new Set(["contexts", "races"]);
+const TWO_VCPUS: ReadonlySet<string> = new Set(["contexts", "races", "remote"]);
 /** Context-switch allowance here, ns: the share's granularity. */
 const ALLOWANCE_NS = 10_000;
 const MEASURABLE_NS = 200 * ALLOWANCE_NS;

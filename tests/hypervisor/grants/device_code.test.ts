@@ -6,7 +6,7 @@ import { createVcpu } from "../../../hypervisor/lifecycle.ts";
 import { CpuLayout, canonical, Reg } from "../../../hypervisor/machine/cpu_state.ts";
 import { Access } from "../../../hypervisor/machine/walk.ts";
 import type { Vcpu } from "../../../hypervisor/vcpu.ts";
-import { GNTMAP_device_map, GNTST_okay, GTF_permit_access } from "../../../shared/abi/grant_table.ts";
+import { GNTMAP_device_map, GNTMAP_readonly, GNTST_okay, GTF_permit_access } from "../../../shared/abi/grant_table.ts";
 import type { DomId, Mfn, Va } from "../../../shared/brand.ts";
 import { DomuMachine } from "../../harness/domu.ts";
 
@@ -46,8 +46,8 @@ function executesOther(): boolean {
   return (guest.domain.vcpus[0] as Vcpu).cpu.num(Reg.RAX) === 0x5eed;
 }
 
-function map(): void {
-  expect(hv.grants.mappings.map(driver, 1, REF, GNTMAP_device_map, NOWHERE)).toBe(GNTST_okay);
+function map(flags = 0): void {
+  expect(hv.grants.mappings.map(driver, 1, REF, GNTMAP_device_map | flags, NOWHERE)).toBe(GNTST_okay);
 }
 
 function unmap(): void {
@@ -91,4 +91,15 @@ describe("a guest that executes code from a page that a device writes", () => {
       expect(executesOther()).toBe(false);
     },
   );
+
+  it("keeps what was decoded while a device only reads the page, and afterwards", () => {
+    map(GNTMAP_readonly);
+    run();
+    unmap();
+    map(GNTMAP_readonly);
+    run();
+    write();
+    run();
+    expect(executesOther()).toBe(false);
+  });
 });

@@ -336,6 +336,20 @@ describe("a domain's end", () => {
     expect(f.domains.has(1 as never)).toBe(false);
   });
 
+  it("takes back as many frames in a piece as it is told, if they are no tables", () => {
+    const g = f.guest(3, false, 64);
+    g.domain.memory.maxPages = 200;
+    for (let i = 0; i < 100; i++) g.domain.memory.alloc();
+    const taken: number[] = [];
+    for (let before = 164, left = 1; left > 0; before = left) {
+      left = f.mm.relinquish(g.domain, 10);
+      taken.push(before - left);
+    }
+    expect(taken.filter((n) => n === 10).length).toBeGreaterThan(8);
+    expect(taken.slice(0, -1).every((n) => n <= 10)).toBe(true);
+    f.destroy(g);
+  });
+
   it("leaves the frames that a privileged domain has mapped, until it lets go", () => {
     const dom0 = f.guest(0, true);
     expect(f.update(dom0, [[dom0.l1[0], 200, lo(a.p2m[3], P | RW)]], 1).error).toBe(0);
