@@ -1,7 +1,7 @@
-// The kernel's own memory: pages handed out in runs, first fit over a bitmap. A run is consecutive in virtual and in machine
-// addresses, so that it is one view, and its machine addresses are known: what DMA and grants need. Dom0's memory is one
-// such run; another domain's is whatever the toolstack could get, as the list of its frames says. No page is ever given back
-// to the hypervisor here.
+// The kernel's own memory: pages handed out in runs, first fit over a bitmap, so that pages used before come first: the host has
+// memory only behind those that were touched. A run is consecutive in virtual and in machine addresses, so that it is one
+// view, and its machine addresses are known: what DMA and grants need. Dom0's memory is one such run; another domain's is
+// whatever the toolstack could get, as the list of its frames says. No page is ever given back to the hypervisor here.
 
 import type { Mfn, Pfn, Va } from "../../shared/brand.ts";
 import type { KernelCpu } from "../../shared/kernel.ts";
@@ -24,7 +24,8 @@ export class PageAllocator {
   readonly #cpu: KernelCpu;
   readonly #p2m: Uint32Array;
   readonly #used: Uint8Array;
-  #next = 0;
+  /** No page below this one is free. */
+  #lowest: number;
   /** Pages that are not handed out. */
   freePages = 0;
 
@@ -35,16 +36,16 @@ export class PageAllocator {
     this.#used = new Uint8Array(p2m.length);
     this.#used.fill(1, 0, firstFree);
     this.freePages = p2m.length - firstFree;
-    this.#next = firstFree;
+    this.#lowest = firstFree;
   }
 
   /** `count` zeroed pages in a row. Throws RangeError when there is no such run. */
   alloc(count: number): Pages {
-    const pfn = this.#find(count);
+    const pfn = this.#search(count);
     if (pfn < 0) throw new RangeError(`out of memory: no ${count} pages in a row, ${this.freePages} free`);
     this.#used.fill(1, pfn, pfn + count);
     this.freePages -= count;
-    this.#next = pfn + count;
+    if (count === 1 || pfn === this.#lowest) this.#lowest = pfn + count;
     const va = this.va(pfn as Pfn);
     const bytes = this.#cpu.view(va, count * PAGE_SIZE, true).fill(0);
     let freed = false;
@@ -60,6 +61,7 @@ export class PageAllocator {
         freed = true;
         this.#used.fill(0, pfn, pfn + count);
         this.freePages += count;
+        this.#lowest = Math.min(this.#lowest, pfn);
       },
     };
   }
@@ -77,14 +79,9 @@ export class PageAllocator {
     return this.#p2m.indexOf(mfn) as Pfn | -1;
   }
 
-  #find(count: number): number {
-    const after = this.#search(this.#next, this.#used.length, count);
-    return after >= 0 ? after : this.#search(0, this.#used.length, count);
-  }
-
-  #search(from: number, to: number, count: number): number {
+  #search(count: number): number {
     const p2m = this.#p2m;
-    for (let start = from; start + count <= to; ) {
+    for (let start = this.#lowest; start + count <= p2m.length; ) {
       let n = 0;
       while (n < count && this.#used[start + n] === 0 && (n === 0 || p2m[start + n] === p2m[start + n - 1] + 1)) n++;
       if (n === count) return start;

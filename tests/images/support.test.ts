@@ -75,6 +75,7 @@ describe.skipIf(missing)(`SUPPORT.md${missing ? ` (skipped: ${missing})` : ""}`,
       kernel: imagePath("vmlinuz"),
       ramdisk: imagePath("report"),
       memory: 256,
+      vcpus: 2,
       extra: "console=hvc0",
     });
     const grub = configurations.write("grub", { kernel: imagePath("grub"), memory: 64 });

@@ -28,6 +28,17 @@ describe("the kernel's pages", () => {
     expect(pages.freePages).toBe(4);
   });
 
+  it("are those used before, while there are such: others cost the host memory when they are first touched", () => {
+    const pages = allocator(Array.from({ length: 100 }, (_, i) => i));
+    const touched = new Set<number>();
+    for (let i = 0; i < 200; i++) {
+      const held = [1, 3, 2].map((count) => pages.alloc(count));
+      for (const { pfn, count } of held) for (let j = 0; j < count; j++) touched.add(pfn + j);
+      for (const run of held) run.free();
+    }
+    expect(touched.size).toBe(6);
+  });
+
   it("leave the start of day alone, and are found by their machine frame", () => {
     const pages = allocator([7, 6, 5, 4], 2);
     expect(pages.alloc(1).mfn).toBe(5);
