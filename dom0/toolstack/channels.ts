@@ -7,7 +7,7 @@ import type { DomId } from "../../shared/brand.ts";
 import type { Backends } from "../backends/index.ts";
 import type { XsClient } from "../xenstored/index.ts";
 import type { ChannelConfig } from "./config/channel.ts";
-import { addDevice, deviceIds, frontendPath, startDevice } from "./devices.ts";
+import { addDevice, deviceIds, frontendPath, frontNumber, startDevice } from "./devices.ts";
 
 const KIND = "console";
 const INITIALISING = String(XenbusStateInitialising);
@@ -72,10 +72,7 @@ export class Channels {
     // A channel is a console with a name.
     const ids = deviceIds(this.#xs, domid, KIND).filter((devid) => record(devid, "name") !== undefined);
     return ids.map((devid) => {
-      const front = (name: string): number => {
-        const text = this.#xs.read(`${frontendPath(domid, KIND, devid)}/${name}`);
-        return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : -1;
-      };
+      const front = (name: string): number => frontNumber(this.#xs, domid, KIND, devid, name);
       return {
         devid,
         state: front("state"),

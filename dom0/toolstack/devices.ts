@@ -30,6 +30,12 @@ export function hasDevice(view: XsView, domid: number, kind: string, devid: numb
   return view.read(recordPath(domid, kind, devid)) !== undefined;
 }
 
+/** A number that the frontend, which may write anything there, has told in one of its nodes; -1 for none. */
+export function frontNumber(view: XsView, domid: number, kind: string, devid: number, name: string): number {
+  const text = view.read(`${frontendPath(domid, kind, devid)}/${name}`);
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : -1;
+}
+
 /** Numbers of the domain's devices of a kind. */
 export function deviceIds(view: XsView, domid: number, kind: string): number[] {
   return (view.directory(`/libxl/${domid}/device/${kind}`) ?? []).map(Number).sort((a, b) => a - b);

@@ -6,7 +6,7 @@ import type { DomId } from "../../shared/brand.ts";
 import type { Backends } from "../backends/index.ts";
 import type { XsClient } from "../xenstored/index.ts";
 import type { DiskConfig } from "./config/disk.ts";
-import { addDevice, backendPath, deviceIds, frontendPath, hasDevice, removeDevice, startDevice } from "./devices.ts";
+import { addDevice, backendPath, deviceIds, frontNumber, hasDevice, removeDevice, startDevice } from "./devices.ts";
 import { ToolstackError } from "./errors.ts";
 import { findFile } from "./files.ts";
 
@@ -99,10 +99,7 @@ export class Disks {
 
   list(domid: DomId): DiskRow[] {
     return deviceIds(this.#xs, domid, KIND).map((devid) => {
-      const front = (name: string): number => {
-        const text = this.#xs.read(`${frontendPath(domid, KIND, devid)}/${name}`);
-        return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : -1;
-      };
+      const front = (name: string): number => frontNumber(this.#xs, domid, KIND, devid, name);
       return {
         devid,
         state: front("state"),

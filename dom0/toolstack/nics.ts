@@ -7,7 +7,16 @@ import type { DomId } from "../../shared/brand.ts";
 import type { Backends } from "../backends/index.ts";
 import type { XsClient } from "../xenstored/index.ts";
 import type { VifConfig } from "./config/vif.ts";
-import { addDevice, backendPath, deviceIds, frontendPath, hasDevice, removeDevice, startDevice } from "./devices.ts";
+import {
+  addDevice,
+  backendPath,
+  deviceIds,
+  frontendPath,
+  frontNumber,
+  hasDevice,
+  removeDevice,
+  startDevice,
+} from "./devices.ts";
 import { ToolstackError } from "./errors.ts";
 import { makeUuid, parseUuid } from "./uuid.ts";
 
@@ -93,10 +102,7 @@ export class Nics {
 
   list(domid: DomId): NicRow[] {
     return deviceIds(this.#xs, domid, KIND).map((devid) => {
-      const front = (name: string): number => {
-        const text = this.#xs.read(`${frontendPath(domid, KIND, devid)}/${name}`);
-        return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : -1;
-      };
+      const front = (name: string): number => frontNumber(this.#xs, domid, KIND, devid, name);
       return {
         devid,
         mac: this.#xs.read(`/libxl/${domid}/device/${KIND}/${devid}/mac`) ?? "",

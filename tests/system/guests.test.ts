@@ -70,9 +70,14 @@ describe("two guests", () => {
       session.waitFor("\n0\n");
       const { hv } = session.machine;
       const dom0 = hv.domains.get(0 as DomId)!;
+      const { frames, memory } = hv;
+      const numbers = Array.from({ length: frames.totalFrames - frames.first }, (_, i) => frames.first + i);
       return {
         domains: [...hv.domains.keys()],
-        freeFrames: hv.frames.freeFrames,
+        freeFrames: frames.freeFrames,
+        // What the host has memory behind, but for frames that were touched and are zero again.
+        touched: numbers.filter((mfn) => memory.u32.subarray(mfn * 1024, mfn * 1024 + 1024).some((word) => word !== 0))
+          .length,
         ports: dom0.events.active,
         problems: session.machine.checker(),
       };
