@@ -19,6 +19,8 @@ export interface HostOptions {
   readonly guestConsoleIo: boolean;
   /** Run kernels in TypeScript, which have the rights of whoever starts the machine. */
   readonly typescriptKernels: boolean;
+  /** Compile what guests execute often. */
+  readonly hotTier: boolean;
   readonly uplinks: readonly UplinkConfig[];
   readonly captures: readonly CaptureConfig[];
 }
@@ -82,6 +84,11 @@ export async function parseOptions(args: readonly string[], version: string): Pr
       type: "boolean",
       default: true,
       describe: "run kernels in TypeScript, which can do on this computer whatever you can (--no-... refuses them)",
+    })
+    .option("hot-tier", {
+      type: "boolean",
+      default: true,
+      describe: "compile what guests execute often (--no-... only interprets: slower, otherwise the same)",
     })
     .option("uplink", {
       type: "string",
@@ -166,6 +173,7 @@ function check(o: Record<string, unknown>): HostOptions | Said {
     logDir: path(o["log-dir"]),
     guestConsoleIo: o["guest-console-io"] === true,
     typescriptKernels: o["typescript-kernels"] !== false,
+    hotTier: o["hot-tier"] !== false,
     uplinks,
     captures,
   };

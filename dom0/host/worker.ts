@@ -72,6 +72,7 @@ function create(memory: WebAssembly.Memory, options: HostOptions, devices: Devic
     guestConsoleIo: options.guestConsoleIo,
     compileKernel: options.typescriptKernels ? compileKernel : undefined,
     profile: options.profileFile !== undefined,
+    hotTier: options.hotTier,
   });
 }
 

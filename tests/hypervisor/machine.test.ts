@@ -112,8 +112,13 @@ describe("domains beside each other", () => {
 
 describe("the virtual clock", () => {
   /** What a machine with a ticking, a spinning and a crashing domain does in 100 ms, in every detail. */
-  function record(): string {
+  function record(hotTier?: boolean): string {
     const machine = spinners([3]);
+    const { regions } = machine.hv.x86;
+    if (hotTier !== undefined) {
+      regions.enabled = hotTier;
+      regions.threshold = 0;
+    }
     const lines: string[] = [];
     Object.assign(machine.trace, { hypercalls: true, traps: true, events: true, sched: true, insn: 500 });
     formatTrace(machine, (line) => lines.push(line));
@@ -125,6 +130,7 @@ describe("the virtual clock", () => {
       runFor(machine, 2_000_000);
       for (const domain of machine.domains.values()) lines.push(drainConsole(machine.hv, domain));
     }
+    if (hotTier) expect(regions.compiled).toBeGreaterThan(1);
     return lines.join("\n") + machine.log.read(0, 1e9);
   }
 
@@ -134,5 +140,9 @@ describe("the virtual clock", () => {
     expect(first).toContain("hypercall xen_version");
     expect(first).toContain("trap vector 14");
     expect(record() === first).toBe(true);
+  });
+
+  test("gives the same run with hot code compiled as early as can be, and never", () => {
+    expect(record(true) === record(false)).toBe(true);
   });
 });

@@ -10,18 +10,19 @@
 import type { Mfn } from "../../../shared/brand.ts";
 import type { MachineMemory } from "../memory.ts";
 import type { CodeFrames } from "../tlb.ts";
-import type { Size } from "./builder.ts";
 import { type Decoder, Undecoded } from "./decode.ts";
-import { type Description, type Form, type OperandShape, type OperandSpec, shapeKey } from "./describe.ts";
+import { type Description, type Form, type OperandShape, shapeKey } from "./describe.ts";
 import type { FunctionTable } from "./functions.ts";
 import type { HotEntry } from "./hot.ts";
 import { CONDITIONAL_JUMPS, hotKey } from "./hot.ts";
 import type { Facts } from "./interpreter.ts";
-import { AddressFlag, CHECK_EVERY, Handler, Slot, Uop } from "./layout.ts";
+import { AddressFlag, CHECK_EVERY, COUNTS_OFFSET, Entry, Handler, Slot, Uop } from "./layout.ts";
+import { isRegister, shapesOf } from "./shapes.ts";
 
-const MAP_SIZE = 4096 * 4;
+const MAP_SIZE = COUNTS_OFFSET;
 /** A byte for each 16 bytes of the frame: not 0 where something was decoded. */
 const GRANULES = 256;
+const COUNTS = 4 * 256;
 /**
  * Instructions decoded in one go, and the room that they can take: each with a stub, a check, and closing records. Not
  * more, since a guest that rewrites its code all the time makes each of its instructions cost that much.
@@ -128,6 +129,11 @@ export class CodeCache implements CodeFrames {
     return this.#has[mfn] !== 0;
   }
 
+  /** What is kept of the frame. */
+  known(mfn: Mfn): CodeFrame | undefined {
+    return this.#frames.get(mfn);
+  }
+
   /** Address of the frame's granules, or 0. */
   granules(mfn: Mfn): number {
     return this.#has[mfn] ? this.#frames.get(mfn)!.granules : 0;
@@ -167,10 +173,11 @@ export class CodeCache implements CodeFrames {
   frame(mfn: Mfn): CodeFrame {
     const known = this.#frames.get(mfn);
     if (known) return known;
-    this.#room(MAP_SIZE + GRANULES + 3 * BLOCK_ROOM);
-    const frame: CodeFrame = { mfn, map: this.#next, granules: this.#next + MAP_SIZE, ranges: [] };
-    this.#u32.fill(0, this.#next >>> 2, (this.#next + MAP_SIZE + GRANULES) >>> 2);
-    this.#next += MAP_SIZE + GRANULES;
+    this.#room(MAP_SIZE + COUNTS + GRANULES + 3 * BLOCK_ROOM);
+    const frame: CodeFrame = { mfn, map: this.#next, granules: this.#next + MAP_SIZE + COUNTS, ranges: [] };
+    const size = MAP_SIZE + COUNTS + GRANULES;
+    this.#u32.fill(0, this.#next >>> 2, (this.#next + size) >>> 2);
+    this.#next += size;
     this.#frames.set(mfn, frame);
     this.#has[mfn] = 1;
     return frame;
@@ -206,6 +213,8 @@ export class CodeCache implements CodeFrames {
   straight(record: number, limit: number): number {
     for (let n = 0, at = record; n < limit; n++, at += Uop.size) {
       const op = this.#u16[at >>> 1];
+      // A region's entry looks before anything is executed.
+      if (op >= Entry.FIRST) return n;
       if (op < Handler.FIRST) return op === Handler.STRADDLE ? 0 : n;
       const { options } = this.#functions.info(this.#u16[(at + Uop.cold) >>> 1]).description;
       // A conditional jump's own function doesn't look when it isn't taken.
@@ -447,52 +456,5 @@ export class CodeCache implements CodeFrames {
       deadOp: (hot && this.#hot.get(`${key} dead`)) ?? 0,
       facts: this.#functions.info(cold).facts,
     };
-  }
-}
-
-/** Shapes of the operands of the instruction just decoded; what is no operand of the semantics is left out. */
-export function shapesOf(d: Decoder): OperandShape[] {
-  const shapes: OperandShape[] = [];
-  for (const operand of d.form.operands) {
-    if (operand.where === "J") continue;
-    const size = sizeOf(operand, d.operandSize, d.rexW);
-    if (operand.where === "N") shapes.push({ kind: "none", size });
-    else if (operand.where === "I") shapes.push({ kind: "imm", size });
-    else if (isRegister(operand, d.isMemory)) shapes.push({ kind: "reg", size });
-    else shapes.push({ kind: "mem", size, address: "any" });
-  }
-  return shapes;
-}
-
-function isRegister(operand: OperandSpec, isMemory: boolean): boolean {
-  switch (operand.where) {
-    case "E":
-      return !isMemory;
-    case "G":
-    case "R":
-    case "Z":
-    case "B":
-    case "F":
-    case "S":
-      return true;
-    default:
-      return false;
-  }
-}
-
-function sizeOf(operand: OperandSpec, operandSize: number, rexW: boolean): Size {
-  switch (operand.width) {
-    case "b":
-      return 8;
-    case "w":
-      return 16;
-    case "d":
-      return 32;
-    case "q":
-      return 64;
-    case "y":
-      return rexW ? 64 : 32;
-    default:
-      return operandSize as Size;
   }
 }

@@ -6,7 +6,7 @@ import type { Size } from "./builder.ts";
 import type { Description, OperandShape } from "./describe.ts";
 import { shapeKey } from "./describe.ts";
 import { type Addresses, type Facts, InterpreterBuilder } from "./interpreter.ts";
-import { TABLE_SIZE } from "./loop.ts";
+import { FUNCTIONS } from "./loop.ts";
 import { COMMON, SYSTEM } from "./popular.ts";
 import { I32, I64, ModuleBuilder, type ValType } from "./wasm.ts";
 
@@ -116,7 +116,7 @@ export class FunctionTable {
     const module = new ModuleBuilder(this.#memoryPages);
     for (const [name, params, results] of IMPORTS) module.importFunction(name, params, results);
     const first = this.#infos.length;
-    if (first + wanted.length > TABLE_SIZE)
+    if (first + wanted.length > FUNCTIONS)
       throw new Error("x86: too many kinds of instructions for the function table");
     wanted.forEach(({ key, description, shapes, lock }, i) => {
       const locals: ValType[] = [];

@@ -111,6 +111,14 @@ export function emitHelpers(
     });
   }
 
+  // Is the page at an address this frame still, in the TLB for code?
+  fn("regionPage", [I64, I32], [I32], (b) => {
+    const page = b.param(0, I64);
+    const slot = b.let(b.and(b.wrap(b.shr(page, b.i64(8))), b.i32(a.codeMask)));
+    const tagged = b.eq(b.peek(64, slot, a.code), b.or(page, b.slot(Slot.ASID)));
+    b.give(b.and(tagged, b.eq(b.peek(32, slot, a.code + 12), b.param(1, I32))));
+  });
+
   fn("address", [I32], [I64], (b) => {
     const pc = b.param(0, I32);
     const flags = b.let(b.peek(8, pc, Uop.scale));

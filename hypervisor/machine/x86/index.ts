@@ -18,9 +18,10 @@ import { HostContext, hostFunction } from "./host.ts";
 import { hotEntries } from "./hot.ts";
 import "./undefined.ts";
 import { descriptionOf, instructionNamed, instructions } from "./instructions/index.ts";
-import { AddressFlag, Handler, INTERNAL_EXIT, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
+import { AddressFlag, Entry, Handler, INTERNAL_EXIT, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
 import { emitBase } from "./loop.ts";
 import { X86Mmu } from "./mmu.ts";
+import { type Around, RegionCache } from "./regions/cache.ts";
 
 /** The most instructions between two returns to JavaScript. */
 const SLICE = 1 << 18;
@@ -63,6 +64,8 @@ export class X86Processor implements Processor {
   readonly exitFlag: number;
   /** Size of the loop function, in bytes. */
   readonly loopBytes: number;
+  /** The hot tier. */
+  readonly regions: RegionCache;
   readonly #u8: Uint8Array;
   readonly #u32: Uint32Array;
   readonly #walker: PageWalker;
@@ -88,7 +91,13 @@ export class X86Processor implements Processor {
     this.#state = state >>> 2;
     this.exitFlag = state + State.exitFlag;
     memory.u16[(state + State.landing) >>> 1] = Handler.LAND;
-    const frames = { has: (mfn: Mfn) => this.#code.has(mfn), drop: (mfn: Mfn) => this.#code.drop(mfn) };
+    const frames = {
+      has: (mfn: Mfn) => this.#code.has(mfn),
+      drop: (mfn: Mfn) => {
+        this.regions.drop(mfn);
+        this.#code.drop(mfn);
+      },
+    };
     const written = {
       touches: (mfn: Mfn, offset: number, bytes: number) => this.#code.touches(mfn, offset, bytes),
       granules: (mfn: Mfn) => this.#code.granules(mfn),
@@ -104,6 +113,7 @@ export class X86Processor implements Processor {
       dataMask: ((1 << DATA_BITS) - 1) * DATA_ENTRY,
       code: this.#tlb.codeAddress,
       codeMask: ((1 << CODE_BITS) - 1) * CODE_ENTRY,
+      entries: memory.reserve(Entry.LIMIT * Entry.size),
     };
     const vector = () => this.#badAddressVector();
     this.#mmu = new X86Mmu(memory, walker, this.#tlb, state, written, vector, () => this.#overdue());
@@ -142,8 +152,13 @@ export class X86Processor implements Processor {
     this.#functions = new FunctionTable(pages, addresses, imports, memory.wasm, this.#base.table, descriptionOf);
     const nothing = instruction("undefined", [], { flow: "stop" }, (b) => b.host("undefined"));
     this.#code = new CodeCache(memory, arena, new Decoder(instructions), this.#functions, hot, nothing);
-    this.#code.onEmpty = () => this.#tlb.flushCode();
+    this.regions = new RegionCache(memory, this.#code, this.#functions, addresses, imports, this.#base.table);
+    this.#code.onEmpty = () => {
+      this.regions.evict();
+      this.#tlb.flushCode();
+    };
     if (host.timed === undefined) return;
+    this.regions.compile = timed("compiling regions", this.regions.compile.bind(this.regions));
     this.#code.record = timed("decoding", this.#code.record.bind(this.#code));
     this.#functions.get = timed("compiling instructions' functions", this.#functions.get.bind(this.#functions));
   }
@@ -191,15 +206,46 @@ export class X86Processor implements Processor {
   /** Bytes of records for the next slice. */
   #slice(left: number): number {
     this.#context.retired = this.retired;
-    return (this.#context.budget = Math.min(left, SLICE) * Uop.size);
+    return (this.#context.budget = this.regions.slice(Math.min(left, SLICE)) * Uop.size);
   }
 
   /** Counts what a slice has executed; the Exit that it ended in, or -1 when it is to go on. */
   #sliceDone(start: number, code: number): number {
-    this.retired += (start - (this.#u32[this.#state + State.remaining / 4] | 0)) / Uop.size;
+    const executed = (start - (this.#u32[this.#state + State.remaining / 4] | 0)) / Uop.size;
+    this.retired += executed;
+    if (this.regions.enabled) {
+      this.regions.executed(executed);
+      if (code === LoopExit.BUDGET) this.#sample();
+    }
     if (code !== LoopExit.EXIT) return -1;
     const kind = this.#u32[this.#state + State.exitKind / 4];
     return kind === INTERNAL_EXIT ? -1 : kind;
+  }
+
+  /** Tells the hot tier where the slice has ended. */
+  #sample(): void {
+    const rip = canonical(this.#lo(Reg.RIP), this.#hi(Reg.RIP));
+    if (rip !== -1) this.regions.sample(this.#around(rip), rip & 4095);
+  }
+
+  /** Compiles what hangs together with the instructions at these addresses of one page, as the last vcpu that ran has it. */
+  compile(addresses: readonly Va[]): boolean {
+    return this.regions.compile(
+      this.#around(addresses[0]),
+      addresses.map((va) => va & 4095),
+    );
+  }
+
+  /** Pages of code about an address, as far as they are in the TLB. */
+  #around(address: Va): Around {
+    return (pages) => {
+      const va = (address + pages * 4096) as Va;
+      // Both halves of the address space begin and end with a page that holds no code.
+      if (va < 4096 || va >= 2 ** 48 - 4096 || this.#tlb.findCode(this.#asid, va) === 0) return undefined;
+      const mfn = this.#tlb.codeFrame(va);
+      const frame = this.#code.known(mfn);
+      return frame && { mfn, frame };
+    };
   }
 
   /** Goes on with the registers in the state block, until `budget` instructions are retired or something happens. */

@@ -7,7 +7,7 @@
 import { Builder, type Operand, type Size, type Val } from "./builder.ts";
 import { type OperandShape, registerField } from "./describe.ts";
 import { Next, State, Uop } from "./layout.ts";
-import { Atomic, append, I32, I64, Op, uleb, type ValType } from "./wasm.ts";
+import { Atomic, I32, I64, Op, uleb, type ValType } from "./wasm.ts";
 
 /** Addresses in machine memory that are baked into the code. */
 export interface Addresses {
@@ -16,6 +16,8 @@ export interface Addresses {
   readonly dataMask: number;
   readonly code: number;
   readonly codeMask: number;
+  /** The table of entries into regions: layout.ts, Entry. */
+  readonly entries: number;
 }
 
 /** Indexes of the functions that an instruction's own function calls; see helpers.ts. */
@@ -153,31 +155,13 @@ export abstract class StateBuilder extends Builder {
     }
     if (shape.kind === "imm") {
       const second = shapes.findIndex((other) => other.kind === "imm") !== position;
-      const read = (): Val => this.memLoad(size, this.pc, second ? Uop.imm + 4 : Uop.imm);
+      const read = (): Val => this.immediate(size, second);
       const never = (): never => {
         throw new Error("x86 description: an immediate operand was written");
       };
       return { size, kind: "imm", read, modify: never, write: never, address: never, number: never };
     }
-    if (shape.kind === "reg") {
-      const field = registerField(shapes, position);
-      const read = (): Val => this.memLoad(size, this.field8(field), this.addresses.state);
-      let kept: Val | undefined;
-      return {
-        size,
-        kind: "reg",
-        read,
-        modify: () => {
-          kept = this.let(this.field8(field));
-          return this.memLoad(size, kept, this.addresses.state);
-        },
-        write: (value) => this.writeRegister(kept ?? this.field8(field), 0, size, value),
-        address: () => {
-          throw new Error("x86 description: address of a register operand");
-        },
-        number: () => this.field8(field),
-      };
-    }
+    if (shape.kind === "reg") return this.registerOperand(size, position, shapes);
     let address: Val | undefined;
     const at = (): Val => (address ??= this.let(this.address(shape)));
     let host: Val | undefined;
@@ -200,6 +184,30 @@ export abstract class StateBuilder extends Builder {
         else if (lock) this.compareAndStore(size, host, old, value);
         else this.storeHost(size, host, value);
       },
+    };
+  }
+
+  /** The value of the first or second immediate operand. */
+  protected immediate(size: Size, second: boolean): Val {
+    return this.memLoad(size, this.pc, second ? Uop.imm + 4 : Uop.imm);
+  }
+
+  protected registerOperand(size: Size, position: number, shapes: readonly OperandShape[]): Operand {
+    const field = registerField(shapes, position);
+    let kept: Val | undefined;
+    return {
+      size,
+      kind: "reg",
+      read: () => this.memLoad(size, this.field8(field), this.addresses.state),
+      modify: () => {
+        kept = this.let(this.field8(field));
+        return this.memLoad(size, kept, this.addresses.state);
+      },
+      write: (value) => this.writeRegister(kept ?? this.field8(field), 0, size, value),
+      address: () => {
+        throw new Error("x86 description: address of a register operand");
+      },
+      number: () => this.field8(field),
     };
   }
 
@@ -290,18 +298,20 @@ export abstract class StateBuilder extends Builder {
   /** The LOCK form: the new value is stored only over the old one, else the instruction starts over. */
   protected compareAndStore(size: Size, host: Val, old: Val, value: Val): void {
     const fresh = this.let(size === 64 ? value : this.truncate(this.wrap(value), size));
-    if (size > 8) {
-      this.emitVal(this.and(host, this.i32(size / 8 - 1)));
-      this.emit(Op.if, 0x40);
-      this.memStore(size, host, 0, fresh);
-      this.emit(Op.else);
-    }
     const op = { 8: Atomic.i32Cmpxchg8U, 16: Atomic.i32Cmpxchg16U, 32: Atomic.i32Cmpxchg, 64: Atomic.i64Cmpxchg }[size];
-    const again = [...host.code, ...old.code, ...fresh.code, Op.atomic, op, SIZE_CODE[size], 0];
-    append(this.out, [...again, ...old.code, size === 64 ? Op.i64Ne : Op.i32Ne]);
-    this.emit(Op.if, 0x40, ...this.pc.code, Op.return, Op.end);
-    if (size > 8) this.emit(Op.end);
+    const exchange = [...host.code, ...old.code, ...fresh.code, Op.atomic, op, SIZE_CODE[size], 0];
+    const atomically = (): void => this.if(this.ne({ t: old.t, code: exchange }, old), () => this.startOver());
+    if (size === 8) atomically();
+    else {
+      const unaligned = this.and(host, this.i32(size / 8 - 1));
+      this.if(unaligned, () => this.memStore(size, host, 0, fresh), atomically);
+    }
     this.commitStore();
+  }
+
+  /** Ends an instruction that has done nothing yet so that it is executed again. */
+  protected startOver(): void {
+    this.emit(...this.pc.code, Op.return);
   }
 
   protected atomicLoad(size: Size, host: Val): Val {

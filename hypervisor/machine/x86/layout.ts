@@ -49,6 +49,12 @@ export const Handler = {
   FIRST: 6,
 } as const;
 
+/**
+ * Behind the map of a code frame, 4096 u32 (the records by offset): a u32 for each 16 bytes of the frame, how often an address
+ * there was looked up, by a jump that is indirect or from another page.
+ */
+export const COUNTS_OFFSET = 4096 * 4;
+
 /** Straight-line instructions between two looks at the budget, and what a slice must leave for single steps. */
 export const CHECK_EVERY = 64;
 export const MARGIN = (CHECK_EVERY + 4) * Uop.size;
@@ -137,6 +143,34 @@ export const LoopExit = {
   EXIT: 2,
   /** The instruction's own function is to be called. */
   FUNCTION: 3,
+} as const;
+
+/** What a region's function returns (regions/compile.ts). RIP is in BRANCH, what is left of the budget in `remaining`. */
+export const RegionExit = {
+  /** Go on at BRANCH. */
+  JUMP: 0,
+  /** Go on at BRANCH, with the interpreter for one instruction at least. */
+  HERE: 1,
+} as const;
+
+/**
+ * A record at which a region is entered has a number from FIRST up for its handler, which names an entry of the table of
+ * entries. All else of it stays: handlers of several instructions read it.
+ */
+export const Entry = {
+  FIRST: 0x2000,
+  /** The most entries. */
+  LIMIT: 16384,
+  /** Bytes of an entry. */
+  size: 16,
+  /** u32: the region's function in the table. */
+  table: 0,
+  /** u32: the block to begin at. */
+  node: 4,
+  /** u32: least budget in bytes of records. */
+  need: 8,
+  /** i32: how far the entry's page is above the region's first. */
+  shift: 12,
 } as const;
 
 /** What the `Uop.scale` byte says beside the factor; only the general addressing function honours it. */

@@ -7,16 +7,17 @@
 // budget (in bytes of records). It is looked at where the branch is taken, and the loop ends a little early, at MARGIN;
 // the last instructions of a slice are run one by one.
 
-import type { Val } from "./builder.ts";
+import type { Val, Variable } from "./builder.ts";
 import type { Description } from "./describe.ts";
 import { emitHelpers } from "./helpers.ts";
 import { CONDITIONAL_JUMPS, type HotEntry } from "./hot.ts";
 import { type Addresses, type HelperIndexes, InterpreterBuilder, LoopLocal } from "./interpreter.ts";
-import { Handler, LoopExit, MARGIN, Next, Slot, State, Uop } from "./layout.ts";
+import { COUNTS_OFFSET, Entry, Handler, LoopExit, MARGIN, Next, RegionExit, Slot, State, Uop } from "./layout.ts";
 import { I32, I64, ModuleBuilder, Op, type ValType, VOID } from "./wasm.ts";
 
-/** Instructions' own functions have numbers in this table; 0 is none. */
-export const TABLE_SIZE = 8192;
+/** Instructions' own functions have numbers in the table up to this; 0 is none. Behind them are the regions' functions. */
+export const FUNCTIONS = 8192;
+export const REGIONS = 4096;
 
 const NO_HELPERS: HelperIndexes = {
   readable: 0,
@@ -45,7 +46,7 @@ export function emitBase(
   const module = new ModuleBuilder(memoryPages);
   const missRead = module.importFunction("missRead", [I32, I32, I32], [I32]);
   const missWrite = module.importFunction("missWrite", [I32, I32, I32], [I32]);
-  module.table(TABLE_SIZE);
+  module.table(FUNCTIONS + REGIONS);
   const { enter, leave } = emitHelpers(module, a, { missRead, missWrite });
 
   const instructionType = module.type([I32], [I32]);
@@ -63,9 +64,10 @@ export function emitBase(
   ];
   module.func(instructionType, [], step, "step");
 
-  const loop = new LoopEmitter(a, hot, describe, instructionType);
-  const code = loop.emit();
+  // The loop's type is also the regions'.
   const loopType = module.type([I32, I32], [I32]);
+  const loop = new LoopEmitter(a, hot, describe, instructionType, loopType);
+  const code = loop.emit();
   const loopIndex = module.func(loopType, [I64, I64, ...loop.locals], code);
   const around = loop.around(loopIndex);
   const aroundIndex = module.func(loopType, [I64, I64, ...around.locals], around.code, "run");
@@ -79,17 +81,20 @@ class LoopEmitter {
   readonly #hot: readonly HotEntry[];
   readonly #describe: (name: string) => Description;
   readonly #instructionType: number;
+  readonly #regionType: number;
 
   constructor(
     a: Addresses,
     hot: readonly HotEntry[],
     describe: (name: string) => Description,
     instructionType: number,
+    regionType: number,
   ) {
     this.#a = a;
     this.#hot = hot;
     this.#describe = describe;
     this.#instructionType = instructionType;
+    this.#regionType = regionType;
   }
 
   emit(): number[] {
@@ -137,7 +142,7 @@ class LoopEmitter {
   around(loop: number): { code: number[]; locals: ValType[] } {
     const locals: ValType[] = [];
     const b = new LoopBuilder(this.#a, { budget: 0, miss: 0, jump: 0, again: 0 }, locals);
-    b.around(loop, this.#instructionType);
+    b.around(loop, this.#instructionType, this.#regionType);
     return { code: b.out, locals };
   }
 
@@ -310,14 +315,18 @@ class LoopBuilder extends InterpreterBuilder {
     this.#return(LoopExit.FUNCTION);
   }
 
-  /** The function around the loop: calls instructions' own functions, and enters the loop again. */
-  around(loop: number, type: number): void {
+  /** The function around the loop: calls instructions' own functions and regions, and enters the loop again. */
+  around(loop: number, type: number, regionType: number): void {
     const code = this.variable(this.i32(0));
+    const op = this.variable(this.i32(0));
     const remaining = this.stateLoad(32, State.remaining);
+    const { pc } = this;
     this.emit(Op.loop, VOID);
     this.assign(code, { t: I32, code: [...this.pc.code, ...this.acc.code, Op.call, ...leb(loop)] });
     this.if(this.eq(code, this.i32(LoopExit.FUNCTION)), () => {
-      const pc = this.let(this.stateLoad(32, State.current));
+      this.#set(LoopLocal.PC, this.stateLoad(32, State.current));
+      this.assign(op, this.memLoad(16, pc, Uop.op));
+      this.if(this.leU(this.i32(Entry.FIRST), op), () => this.#regions(op, regionType));
       // An instruction that faulted may have left one in the bounce buffer.
       this.stateStore(32, State.pending, this.i32(0));
       const call = [...pc.code, ...this.memLoad(16, pc, Uop.cold).code, Op.callIndirect, type, 0];
@@ -327,6 +336,7 @@ class LoopBuilder extends InterpreterBuilder {
       this.if(going, () => {
         // To go to the address in BRANCH there is a record that does just that, and counts as the instruction.
         const landing = this.i32(this.#addresses.state + State.landing);
+        // ACC first, as it needs the old PC.
         this.#set(LoopLocal.ACC, this.select(ordinary, this.add(remaining, pc), this.add(remaining, landing)));
         this.#set(LoopLocal.PC, this.select(ordinary, next, landing));
         // A conditional jump's own function doesn't look at the budget when it isn't taken; LAND does.
@@ -351,6 +361,55 @@ class LoopBuilder extends InterpreterBuilder {
     this.emitVal(code);
   }
 
+  /**
+   * PC is a record at which a region is entered: runs it, and those that it leads to, until PC is a record for the loop, to
+   * which it goes, or one whose own function is to be called.
+   */
+  #regions(op: Variable, type: number): void {
+    const { pc } = this;
+    const remaining = this.stateLoad(32, State.remaining);
+    const branch = this.slot(Slot.BRANCH);
+    const leave = (code: number): void => {
+      this.setSlot(Slot.RIP, branch);
+      this.#return(code);
+    };
+    const kind = this.variable(this.i32(0));
+    this.emit(Op.loop, VOID);
+    this.depth++;
+    const again = this.depth;
+    this.if(this.leS(remaining, this.i32(MARGIN)), () => {
+      this.#ripOfRecord();
+      this.#return(LoopExit.BUDGET);
+    });
+    const number = this.sub(op, this.i32(Entry.FIRST));
+    const entry = this.let(this.add(this.i32(this.#addresses.entries), this.mul(number, this.i32(Entry.size))));
+    this.if(this.ltS(this.memLoad(32, entry, Entry.need), remaining), () => {
+      const args = [...this.memLoad(32, entry, Entry.node).code, ...remaining.code];
+      const call = [...args, ...this.memLoad(32, entry, Entry.table).code, Op.callIndirect, ...leb(type), 0];
+      this.assign(kind, { t: I32, code: call });
+      this.if(this.leS(remaining, this.i32(MARGIN)), () => leave(LoopExit.BUDGET));
+      const page = this.let(this.and(branch, this.i64(-4096)));
+      const slot = this.let(this.#codeSlot(branch));
+      const tag = this.memLoad(64, slot, this.#addresses.code);
+      this.if(this.ne(tag, this.or(page, this.slot(Slot.ASID))), () => leave(LoopExit.NEED_CODE));
+      const map = this.memLoad(32, slot, this.#addresses.code + 8);
+      const record = this.#recordAt(this.let(map), branch);
+      this.if(this.eqz(record), () => leave(LoopExit.NEED_CODE));
+      this.setSlot(Slot.PAGE, page);
+      this.#set(LoopLocal.PC, record);
+      this.assign(op, this.memLoad(16, record, Uop.op));
+      this.if(this.ltU(op, this.i32(Entry.FIRST)), () => {
+        this.#set(LoopLocal.ACC, this.add(remaining, pc));
+        // Out of the two loops' bodies, to the beginning of the outer one.
+        this.emit(Op.br, this.depth);
+      });
+      this.stateStore(32, State.current, pc);
+      this.brIf(this.eq(kind, this.i32(RegionExit.JUMP)), -again);
+    });
+    this.depth--;
+    this.emit(Op.end);
+  }
+
   cycle(enter: number, leave: number, around: number): void {
     const cpu = this.localValue(0, I32);
     const landing = this.#addresses.state + State.landing;
@@ -373,13 +432,21 @@ class LoopBuilder extends InterpreterBuilder {
     this.if(this.leS(rest, this.i32(MARGIN)), () => this.#leave(rest, LoopExit.BUDGET));
     this.if(this.ne(tag, this.or(page, asid)), () => this.#leave(rest, LoopExit.NEED_CODE));
     const map = this.memLoad(32, slot, this.#addresses.code + 8);
-    const offset = this.shl(this.and(this.wrap(target), this.i32(4095)), this.i32(2));
-    const uop = this.let(this.memLoad(32, this.add(map, offset), 0));
+    const uop = this.#recordAt(this.let(map), target);
     this.if(this.eqz(uop), () => this.#leave(rest, LoopExit.NEED_CODE));
     this.setSlot(Slot.PAGE, page);
     this.#set(LoopLocal.ACC, this.add(rest, uop));
     this.#set(LoopLocal.PC, uop);
     this.#br(this.#labels.again);
+  }
+
+  /** The record for an address in the page of this map, or 0; the jump there is counted. */
+  #recordAt(map: Val, address: Val): Val {
+    const place = this.let(this.add(map, this.shl(this.and(this.wrap(address), this.i32(4095)), this.i32(2))));
+    // The distance from the map, a sixteenth of it, and a count has 4 bytes as a place in the map has.
+    const count = this.let(this.add(map, this.and(this.shr(this.sub(place, map), this.i32(4)), this.i32(~3))));
+    this.memStore(32, count, COUNTS_OFFSET, this.add(this.memLoad(32, count, COUNTS_OFFSET), this.i32(1)));
+    return this.let(this.memLoad(32, place, 0));
   }
 
   #leave(rest: Val, code: number): void {

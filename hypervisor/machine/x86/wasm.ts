@@ -171,6 +171,8 @@ interface FunctionBody {
   readonly type: number;
   readonly locals: readonly ValType[];
   readonly code: readonly number[];
+  /** Places in the code of `if`s that are hardly ever taken, in order. */
+  readonly unlikely: readonly number[];
 }
 
 /** A module in the making. It imports one shared memory and any functions and one table, all from module "x". */
@@ -217,9 +219,15 @@ export class ModuleBuilder {
   }
 
   /** `code` is the body without its closing `end`. Returns the function's index. */
-  func(type: number, locals: readonly ValType[], code: readonly number[], exportName?: string): number {
+  func(
+    type: number,
+    locals: readonly ValType[],
+    code: readonly number[],
+    exportName?: string,
+    unlikely: readonly number[] = [],
+  ): number {
     const index = this.nextFunction;
-    this.#functions.push({ type, locals, code });
+    this.#functions.push({ type, locals, code, unlikely });
     if (exportName !== undefined) this.#exports.push({ name: exportName, index });
     return index;
   }
@@ -295,24 +303,70 @@ export class ModuleBuilder {
         for (const index of this.#elements) uleb(s, index);
       });
     }
-    section(out, 10, (s) => {
-      uleb(s, this.#functions.length);
-      for (const fn of this.#functions) {
-        const head: number[] = [];
-        const runs = localRuns(fn.locals);
-        uleb(head, runs.length);
-        for (const [count, type] of runs) {
-          uleb(head, count);
-          head.push(type);
+    this.#hints(out);
+    return this.#withCode(out);
+  }
+
+  /** The sections so far and that of the code, which is most of a module: copied once. */
+  #withCode(before: readonly number[]): Uint8Array<ArrayBuffer> {
+    const count: number[] = [];
+    uleb(count, this.#functions.length);
+    const heads = this.#functions.map((fn) => {
+      const locals = localsHead(fn.locals);
+      const head: number[] = [];
+      uleb(head, locals.length + fn.code.length + 1);
+      return [...head, ...locals];
+    });
+    const size = this.#functions.reduce((sum, fn, i) => sum + heads[i].length + fn.code.length + 1, count.length);
+    const head = [10];
+    uleb(head, size);
+    const bytes = new Uint8Array(before.length + head.length + size);
+    let at = 0;
+    const put = (items: readonly number[]): void => {
+      bytes.set(items, at);
+      at += items.length;
+    };
+    put(before);
+    put(head);
+    put(count);
+    this.#functions.forEach((fn, i) => {
+      put(heads[i]);
+      put(fn.code);
+      bytes[at++] = Op.end;
+    });
+    return bytes;
+  }
+
+  /** The branch hinting proposal's custom section: for each function places, counted from its locals on, and 0 for unlikely. */
+  #hints(out: number[]): void {
+    const hinted = this.#functions.flatMap((fn, i) => (fn.unlikely.length > 0 ? [{ fn, i }] : []));
+    if (hinted.length === 0) return;
+    section(out, 0, (s) => {
+      name(s, "metadata.code.branch_hint");
+      uleb(s, hinted.length);
+      for (const { fn, i } of hinted) {
+        uleb(s, this.#imports.length + i);
+        uleb(s, fn.unlikely.length);
+        const head = localsHead(fn.locals).length;
+        for (const at of fn.unlikely) {
+          uleb(s, head + at);
+          s.push(1, 0);
         }
-        uleb(s, head.length + fn.code.length + 1);
-        append(s, head);
-        append(s, fn.code);
-        s.push(Op.end);
       }
     });
-    return Uint8Array.from(out);
   }
+}
+
+/** How a function's body begins: its locals. */
+function localsHead(locals: readonly ValType[]): number[] {
+  const head: number[] = [];
+  const runs = localRuns(locals);
+  uleb(head, runs.length);
+  for (const [count, type] of runs) {
+    uleb(head, count);
+    head.push(type);
+  }
+  return head;
 }
 
 /** Appends a list of any length (a spread argument has a limit). */

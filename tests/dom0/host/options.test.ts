@@ -25,6 +25,7 @@ describe("the command line", () => {
       logDir: "l",
       guestConsoleIo: true,
       typescriptKernels: true,
+      hotTier: true,
       uplinks: [
         { bridge: "br1", spec: "passt,-t,80" },
         { bridge: "xenbr0", spec: "unix:/s" },
@@ -33,6 +34,7 @@ describe("the command line", () => {
       captures: [{ bridge: "br1", file: "p" }],
     } satisfies HostOptions);
     expect(await parse("--no-typescript-kernels")).toMatchObject({ typescriptKernels: false });
+    expect(await parse("--no-hot-tier")).toMatchObject({ hotTier: false });
     expect(await parse("--profile p")).toMatchObject({ profileFile: "p", clock: "real" });
     expect(await parse("--trace")).toMatchObject({ trace: ["hypercalls", "traps", "events", "sched"] });
   });

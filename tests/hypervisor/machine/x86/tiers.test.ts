@@ -7,12 +7,13 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { CpuLayout } from "../../../../hypervisor/machine/cpu_state.ts";
 import { Exit } from "../../../../hypervisor/machine/processor.ts";
-import { shapesOf } from "../../../../hypervisor/machine/x86/code_cache.ts";
 import { Decoder } from "../../../../hypervisor/machine/x86/decode.ts";
 import { type OperandShape, shapeKey } from "../../../../hypervisor/machine/x86/describe.ts";
 import { type HotEntry, hotEntries } from "../../../../hypervisor/machine/x86/hot.ts";
 import { instructions as known } from "../../../../hypervisor/machine/x86/instructions/index.ts";
 import { Slot } from "../../../../hypervisor/machine/x86/layout.ts";
+import { shapesOf } from "../../../../hypervisor/machine/x86/shapes.ts";
+import type { Va } from "../../../../shared/brand.ts";
 import { CODE, DATA, hex, Machine, Reg, STACK } from "./harness.ts";
 
 const BUDGET = 400;
@@ -149,6 +150,7 @@ describe("the loop and the functions", () => {
 
   it("do the same", () => {
     let executed = 0;
+    let inRegions = 0;
     const seeds = process.env["TIERS_SEED"]
       ? [Number(process.env["TIERS_SEED"])]
       : [...Array(PROGRAMS).keys(), ...FOUND];
@@ -179,14 +181,17 @@ describe("the loop and the functions", () => {
       const stepped = outcome(exit, retired);
       const text = code.map((bytes) => bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("")).join(" ");
 
-      // Twice, so that what missed the TLB the first time is found in it.
-      for (let round = 0; round < 2; round++) {
+      // Twice, so that what missed the TLB the first time is found in it; then by regions, with and without misses.
+      for (let round = 0; round < 4; round++) {
         prepare(seed);
+        if (round === 2 && m.processor.compile([CODE as Va])) inRegions++;
+        if (round === 2) for (let page = 0; page < 4; page++) m.processor.tlb.flushPage((DATA + page * 4096) as Va);
         exit = m.processor.run(m.cpu, BUDGET);
         expect(outcome(exit, m.processor.retired), `seed ${seed}, round ${round}: ${text}`).toEqual(stepped);
       }
     }
     // Programs that end at once would show nothing.
     expect(executed / seeds.length).toBeGreaterThan(20);
+    expect(inRegions).toBeGreaterThan(seeds.length / 2);
   });
 });
