@@ -1,12 +1,16 @@
-// The end of a domain that made itself costly to end: done in small pieces, between which others run, whoever asked for it.
+// The end of a domain: done in small pieces if it made itself costly to end, between which others run, whoever asked for it; what
+// it leaves, and what is told of it.
 
 import { beforeEach, expect, it } from "vitest";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
+import { reportState } from "../../hypervisor/lifecycle.ts";
+import { Reg } from "../../hypervisor/machine/cpu_state.ts";
 import { PageType } from "../../hypervisor/memory/frame_table.ts";
 import { XEN_DOMCTL_destroydomain, XEN_DOMCTL_INTERFACE_VERSION, XenDomctl } from "../../shared/abi/domctl.ts";
 import { XEN_ERESTART } from "../../shared/abi/errno.ts";
-import { __HYPERVISOR_domctl } from "../../shared/abi/xen.ts";
-import type { Mfn } from "../../shared/brand.ts";
+import { VCPUOP_register_vcpu_info } from "../../shared/abi/vcpu.ts";
+import { __HYPERVISOR_domctl, __HYPERVISOR_vcpu_op, VIRQ_DOM_EXC } from "../../shared/abi/xen.ts";
+import type { DomId, Mfn, Port, Va } from "../../shared/brand.ts";
 import { BareDomain, FLAT } from "../harness/bare.ts";
 import { bareMachine } from "../harness/domu.ts";
 
@@ -70,4 +74,45 @@ it("a kernel in TypeScript, whose calls are not continued behind its back, is to
   }
   expect(calls).toBeGreaterThan(TABLES / 5);
   expect(hv.domains.has(1 as never)).toBe(false);
+});
+
+it("ends once: what was registered is given up with the rest, and a frame in use elsewhere keeps only the name", () => {
+  const free = hv.frames.freeFrames;
+  const a = new BareDomain(hv, 1);
+  a.view.setBigUint64(0, BigInt(a.data + 3), true);
+  expect(a.call(__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 0, FLAT)).toBe(0);
+  const entry = hv.mm.findL1(dom0.vcpu, (FLAT + 200 * 4096) as Va);
+  expect(hv.mm.setEntry(1, entry, (a.data + 9) * 4096 + 5, 0, 1 as DomId)).toBe(0);
+  hv.current = dom0.vcpu;
+  const port = dom0.domain.events.bindVirq(VIRQ_DOM_EXC, 0) as Port;
+  expect(destroy()).toBe(0);
+  expect([hv.events.isPending(dom0.domain, port), hv.frames.freeFrames]).toEqual([true, free - 3]); // And what is its own: shared_info, grants.
+  hv.events.clearPending(dom0.domain, port);
+  expect(destroy()).toBe(0);
+  expect(hv.events.isPending(dom0.domain, port)).toBe(false);
+  hv.mm.setEntry(1, entry, 0, 0, 0 as DomId);
+  expect([hv.domains.has(1 as never), hv.frames.freeFrames]).toEqual([false, free]);
+});
+
+it("a crash tells of the vcpu that runs, if it is the domain's, and in which mode", () => {
+  const a = new BareDomain(hv, 1);
+  const told = (): string => {
+    const from = hv.log.end;
+    reportState(hv, a.domain, "why");
+    return hv.log.read(from, hv.log.end - from);
+  };
+  hv.current = dom0.vcpu;
+  expect(told()).toBe("(XEN) Domain 1 crashed: why\n");
+  hv.current = a.vcpu;
+  a.vcpu.kernelMode = true;
+  a.vcpu.cpu.setNum(Reg.RDI, 7);
+  a.vcpu.cpu.setNum(Reg.R8, 8);
+  a.vcpu.cpu.setNum(Reg.R9, 9);
+  a.vcpu.cpu.setNum(Reg.R10, 10);
+  expect(told()).toMatch(/\(vcpu#0\) crashed: why\n.*CONTEXT: pv guest \(d1v0\), kernel mode\n/s);
+  const hex = (n: number): string => n.toString(16).padStart(16, "0");
+  for (const part of [`rdi: ${hex(7)}`, ` r8: ${hex(8)}`, ` r9: ${hex(9)}`, `r10: ${hex(10)}`])
+    expect(told()).toContain(part);
+  a.vcpu.kernelMode = false;
+  expect(told()).toContain("user mode");
 });
