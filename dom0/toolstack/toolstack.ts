@@ -32,8 +32,8 @@ export interface Managed {
   readonly uuid: string;
   config: DomainConfig;
   readonly startedMs: number;
-  /** Its shutdown has been dealt with. */
-  handled: boolean;
+  /** Why it has shut down (SHUTDOWN_), from when that is dealt with on. */
+  shutdownReason: number | undefined;
   /** The domain that was made in its place. */
   successor: DomId | undefined;
   /** Why no domain could be made in its place. */
@@ -158,7 +158,7 @@ export class Toolstack {
       uuid,
       config,
       startedMs,
-      handled: false,
+      shutdownReason: undefined,
       successor: undefined,
       restartFailure: undefined,
       settled: false,
@@ -225,7 +225,7 @@ export class Toolstack {
         removeBackends(view, domid, this.#backends.kinds);
         removeDomain(view, domid, managed.uuid);
       });
-      if (!managed.handled) managed.settled = true; // While a shutdown is dealt with, a successor may follow.
+      if (managed.shutdownReason === undefined) managed.settled = true; // While a shutdown is dealt with, a successor may follow.
     }
     this.changed.wakeAll();
   }
@@ -235,8 +235,8 @@ export class Toolstack {
       try {
         const info = this.xc.domainInfo(managed.domid);
         if (info === undefined || info.dying) yield* this.#destroy(managed.domid);
-        else if (info.shutdown && !managed.handled) {
-          managed.handled = true;
+        else if (info.shutdown && managed.shutdownReason === undefined) {
+          managed.shutdownReason = info.shutdownReason;
           yield* this.#handleShutdown(managed, info.shutdownReason);
         }
       } catch (error) {

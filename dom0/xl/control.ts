@@ -76,7 +76,7 @@ export const reboot: Command = {
   run: (context, args) => ask(context, args, "reboot", "reboot", "Rebooting"),
 };
 
-/** Asks guests to end, and with -w waits until they have. */
+/** Asks guests to end, and with -w waits until they have, and all that follows from it has happened. */
 function* ask(
   context: XlContext,
   args: readonly string[],
@@ -90,20 +90,18 @@ function* ask(
   const domids: DomId[] = has("all")
     ? toolstack.all.map((m) => m.domid)
     : words.map((word) => findGuest(context, word, what === "shutdown" ? "shut down" : "rebooted"));
-  for (const domid of domids) {
+  const managed = domids.map((domid) => toolstack.managed(domid));
+  const asked = domids.flatMap((domid) => toolstack.managed(domid) ?? []);
+  for (const { domid } of asked) {
     yield* io.write(`${doing} domain ${domid}\n`);
     toolstack.requestShutdown(domid, reason);
   }
   if (!has("wait")) return 0;
-  yield* io.write(`Waiting for ${domids.length} domains\n`);
-  for (const domid of domids) {
-    let code: number | undefined;
-    yield* toolstack.changed.until(() => {
-      const info = toolstack.xc.domainInfo(domid);
-      if (info?.shutdown) code = info.shutdownReason;
-      return info === undefined || info.dying || info.shutdown;
-    });
-    const how = code === undefined ? "destroyed" : `shut down, reason code ${code}`;
+  yield* io.write(`Waiting for ${asked.length} domains\n`);
+  for (const managed of asked) {
+    yield* toolstack.changed.until(() => managed.settled);
+    const { domid, shutdownReason } = managed;
+    const how = shutdownReason === undefined ? "destroyed" : `shut down, reason code ${shutdownReason}`;
     yield* io.write(`Domain ${domid} has been ${how}\n`);
   }
   return 0;

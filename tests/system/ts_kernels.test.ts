@@ -103,7 +103,7 @@ describe("a TypeScript kernel is a domain like any other", () => {
     expect(output).toContain("echo: hello there\n");
     expect(output).toMatch(/^echo +1 +8 +1 +-bp--- +\d+\.\d$/m);
     expect(output).toContain("echo: again\necho\n");
-    expect(output).toContain("Domain 1 has been destroyed\n");
+    expect(output).toContain("Domain 1 has been shut down, reason code 0\n");
     expect(output.trimEnd().split("\n").at(-1)).toMatch(/^Domain-0/);
     expect(status).toBe(0);
   });
