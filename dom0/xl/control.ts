@@ -90,7 +90,6 @@ function* ask(
   const domids: DomId[] = has("all")
     ? toolstack.all.map((m) => m.domid)
     : words.map((word) => findGuest(context, word, what === "shutdown" ? "shut down" : "rebooted"));
-  const managed = domids.map((domid) => toolstack.managed(domid));
   const asked = domids.flatMap((domid) => toolstack.managed(domid) ?? []);
   for (const { domid } of asked) {
     yield* io.write(`${doing} domain ${domid}\n`);

@@ -109,6 +109,7 @@ describe.skipIf(missing)(`Linux 6.1${missing ? ` (skipped: ${missing})` : ""}`, 
     expect(output.match(/^xl console: .*/gm)).toEqual(["xl console: /counted 50/ did not appear within 4 s"]);
     expect(errors).toBe("");
     expect(output.match(/^counted 50$/gm)).toHaveLength(1);
+    expect(output).toContain("Domain 1 has been shut down, reason code 0\n");
     expect(output.slice(output.lastIndexOf("Domain-0"))).not.toMatch(/^paused /m);
     expect(status).toBe(1);
   });

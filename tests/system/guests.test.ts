@@ -139,6 +139,16 @@ describe("pause and unpause", () => {
   });
 });
 
+describe("xl shutdown -w", () => {
+  it("ends when all has happened that follows from the end, and says why it came", () => {
+    const ended = (more: string): string =>
+      script([`xl create -q guests/hello/hello.cfg ${more}`, "xl shutdown -w hello", "xl list"]).output;
+    expect(ended("")).toMatch(/^Domain 1 has been shut down, reason code 0\nName .*\nDomain-0 .*\n$/m);
+    expect(ended(`'on_poweroff="preserve"'`)).toMatch(/^hello +1 +8 +1 +---s-- /m);
+    expect(ended(`'on_poweroff="restart"'`)).toMatch(/^hello +2 +8 +1 +/m);
+  });
+});
+
 describe("a guest that misbehaves", () => {
   it.each(["garbage", "badstack", "badtraps", "faultloop"])("%s is crashed alone, with a reason", (name) => {
     const { status, output, session } = script([
