@@ -1,4 +1,5 @@
-// Disks of guests: added when a domain is made or later, listed, taken away. Called by toolstack.ts and by xl block-*.
+// Disks of guests: found on the host before a domain exists, added when it is made or later, listed, taken away. Nodes are libxl's
+// (devices.ts); the data is the backend's (dom0/backends/block/). Called by toolstack.ts and by xl block-*.
 
 import type { Kernel, Task } from "../../guests/sdk/index.ts";
 import { XenbusStateInitialising } from "../../shared/abi/io/xenbus.ts";

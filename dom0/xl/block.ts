@@ -1,4 +1,5 @@
-// xl block-attach, block-list, block-detach: disks of a guest that runs. Forms as reference/xl has them.
+// xl block-attach, block-list, block-detach: disks of a guest that runs, as xl-disk-configuration(5) writes them. The work is the
+// toolstack's (disks.ts); here are the words, the tables and the exit status of the real xl. Called by the shell, as all commands.
 
 import { DiskSyntaxError, deviceNumber, parseDisk } from "../toolstack/config/disk.ts";
 import { type Command, CommandError } from "./context.ts";

@@ -1,4 +1,5 @@
-// xl channel-list: the channels of guests (channel= of xl.cfg). Form as the real xl's.
+// xl channel-list: the channels of guests (channel= of xl.cfg), in the real xl's form. Channels come and go with their domain, so
+// nothing attaches or detaches one. Called by the shell, as all commands.
 
 import type { ChannelRow } from "../toolstack/channels.ts";
 import type { Command } from "./context.ts";

@@ -1,4 +1,6 @@
-// xl destroy, shutdown, reboot, pause, unpause: what is done to domains.
+// xl destroy, shutdown, reboot, pause, unpause: what is done to domains. Shutdown and reboot ask the guest by xenstore's
+// control/shutdown, so that one that doesn't listen goes on; what follows from an end is the toolstack's to do. Called by the shell,
+// as all commands.
 
 import type { Task } from "../../guests/sdk/index.ts";
 import type { DomId } from "../../shared/brand.ts";

@@ -1,4 +1,5 @@
-// xl create: reads the configuration, has the domain made, starts it, and with -c shows its console until it ends.
+// xl create: reads the configuration, has the domain made, starts it, and with -c shows its console until it ends. Interrupted, it
+// leaves nothing of the domain. Called by the shell, as all commands. Left out: options for HVM, VNC and migration.
 
 import { printable } from "../printable.ts";
 import { type DomainConfig, readDomainConfig } from "../toolstack/config/index.ts";

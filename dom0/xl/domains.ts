@@ -1,4 +1,5 @@
-// What several commands need of domains: finding one by what a person typed, and the facts for the tables.
+// What several commands need of domains: finding one by the name or number that a person typed, with the real xl's words when there
+// is none, and the facts for the tables (tables.ts). Called by the commands in this folder.
 
 import { SHUTDOWN_crash } from "../../shared/abi/sched.ts";
 import type { DomId } from "../../shared/brand.ts";

@@ -1,4 +1,5 @@
-// xl list, vcpu-list, vm-list, uptime, domid, domname: what there is. Forms as reference/xl has them.
+// xl list, vcpu-list, vm-list, uptime, domid, domname: what there is, in the columns that scripts know from the real xl. Called by
+// the shell, as all commands. Left out: cpupools, of which there is one, and NUMA nodes.
 
 import { formatUuid } from "../toolstack/uuid.ts";
 import type { DomainInfo } from "../toolstack/xc.ts";

@@ -1,4 +1,5 @@
-// xl info, dmesg, debug-keys, sched-bvt: the machine as a whole.
+// xl info, dmesg, debug-keys, sched-bvt: the machine as a whole, by sysctl (dom0/toolstack/xc_machine.ts). sched-bvt is an extension
+// in the form of xl sched-credit. Called by the shell, as all commands.
 
 import { XEN_SCHEDULER_BVT, XEN_SCHEDULER_CREDIT2 } from "../../shared/abi/domctl.ts";
 import * as S from "../../shared/abi/sysctl.ts";

@@ -1,4 +1,5 @@
-// xl network-attach, network-list, network-detach: interfaces of a guest that runs. Forms as the real xl's.
+// xl network-attach, network-list, network-detach: interfaces of a guest that runs, as xl-network-configuration(5) writes them. The work
+// is the toolstack's (nics.ts); here are the words, the tables and the exit status of the real xl. Called by the shell.
 
 import { ItemError } from "../toolstack/config/errors.ts";
 import { parseVif, type VifConfig } from "../toolstack/config/vif.ts";

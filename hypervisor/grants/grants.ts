@@ -1,4 +1,6 @@
-// The grants part as the hypervisor holds it: what spans two domains. Each domain's own table is grant_table.ts.
+// The grants part as the hypervisor holds it (public/grant_table.h, version 1): what spans two domains, mappings and copies. Each
+// domain's own table is grant_table.ts, its record of what it has mapped maptrack.ts. Called by hypercalls/grant_table_op.ts and
+// when a domain dies. Left out: version 2.
 
 import type { Domain } from "../domain.ts";
 import type { MachineMemory } from "../machine/memory.ts";

@@ -1,4 +1,5 @@
-// struct xen_domctl_getdomaininfo, as domctl getdomaininfo and sysctl getdomaininfolist give it: what `xl list` shows.
+// struct xen_domctl_getdomaininfo (public/domctl.h), as domctl getdomaininfo and sysctl getdomaininfolist give it: what `xl list`
+// shows. Fields of what isn't there (paging, sharing, further cpupools) are 0.
 
 import {
   XEN_DOMCTL_CDF_xs_domain,
