@@ -71,7 +71,7 @@ describe("two guests", () => {
       const { hv } = session.machine;
       const dom0 = hv.domains.get(0 as DomId)!;
       const { frames, memory } = hv;
-      const numbers = Array.from({ length: frames.totalFrames - frames.first }, (_, i) => frames.first + i);
+      const numbers = Array.from({ length: memory.frames }, (_, i) => i);
       return {
         domains: [...hv.domains.keys()],
         freeFrames: frames.freeFrames,

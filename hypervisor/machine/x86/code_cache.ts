@@ -1,5 +1,5 @@
 // Decoded code: for each frame that code was executed from, a map from byte offset to record (layout.ts), and the
-// records, in one arena that is emptied when it is full. Decoding starts at an address that is about to be executed and
+// records, in one arena that is emptied when it is full, or holds nothing any more. Decoding starts at an address that is about to be executed and
 // goes on to the next instruction that doesn't fall through. Records depend on the frame's bytes alone, never on the address
 // that it is mapped at; an instruction that goes on in the next frame is kept as a pair of frames and checked each time.
 //
@@ -184,7 +184,9 @@ export class CodeCache implements CodeFrames {
   }
 
   #room(bytes: number): boolean {
-    if (this.#next + bytes <= this.#end) return true;
+    // When all that was decoded is gone, its memory is used again: guests that come and go touched all of the arena, 64 MiB.
+    const used = this.#frames.size > 0 || this.#next === this.#start;
+    if (used && this.#next + bytes <= this.#end) return true;
     this.onEmpty();
     this.#frames.clear();
     this.#has.fill(0);
