@@ -1,7 +1,8 @@
-// Decoded code: for each frame that code was executed from, a map from byte offset to record (layout.ts), and the
-// records, in one arena that is emptied when it is full, or holds nothing any more. Decoding starts at an address that is about to be executed and
-// goes on to the next instruction that doesn't fall through. Records depend on the frame's bytes alone, never on the address
-// that it is mapped at; an instruction that goes on in the next frame is kept as a pair of frames and checked each time.
+// Decoded code: for each frame that code was executed from, a map from byte offset to record (layout.ts), and the records,
+// in one arena that is emptied when it is full, or when nothing in it is in use any more. Decoding starts at an address that
+// is about to be executed and goes on to the next instruction that doesn't fall through. Records depend on the frame's bytes
+// alone, never on the address that it is mapped at; an instruction that goes on in the next frame is kept as a pair of
+// frames and checked each time.
 //
 // A frame with records is never entered into the TLB as writable. When it is dropped, its records are turned into LOOKUP,
 // so that a block that is under way finds its next instruction's new bytes. Their memory is not used again before the
