@@ -118,6 +118,7 @@ describe("the virtual clock", () => {
     if (hotTier !== undefined) {
       regions.enabled = hotTier;
       regions.threshold = 0;
+      regions.worth = 0;
     }
     const lines: string[] = [];
     Object.assign(machine.trace, { hypercalls: true, traps: true, events: true, sched: true, insn: 500 });

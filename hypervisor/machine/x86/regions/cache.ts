@@ -24,6 +24,11 @@ const CALLED = 300;
 const MOST_PAGES = 31;
 /** Instructions without a sample after which one is taken. */
 const SAMPLE_DUE = 500_000;
+/**
+ * Instructions that a slice has on average, at least, for its sample to count: going into a region and out of it takes some
+ * 30 ns, what a region saves in as many instructions.
+ */
+const WORTH = 50;
 /** Samples remembered of a page. */
 const ROOTS = 8;
 /** The most instructions in all regions: some 50 MiB of the engine's memory. */
@@ -63,8 +68,9 @@ interface Sampled {
 export class RegionCache {
   /** Off: nothing is compiled, nothing sampled. */
   enabled = true;
-  /** See HOT, CALLED and MOST_INSTRUCTIONS; lower in tests. */
+  /** See HOT, WORTH, CALLED and MOST_INSTRUCTIONS; lower in tests. */
   threshold = HOT;
+  worth = WORTH;
   called = CALLED;
   most = MOST_INSTRUCTIONS;
   /** Regions made. */
@@ -135,8 +141,10 @@ export class RegionCache {
   /** A slice has ended at this place of `around(0)`: compiles what is there if it is hot. Only while nothing is executing. */
   sample(around: Around, offset: number): void {
     const weight = this.#unsampled;
+    const worth = weight >= this.#slices * this.worth;
     this.#unsampled = 0;
     this.#slices = 0;
+    if (!worth) return;
     const page = around(0);
     if (!page || !this.#compilable(page, offset)) return;
     const { mfn } = page;

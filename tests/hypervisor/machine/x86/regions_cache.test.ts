@@ -46,6 +46,22 @@ describe("a region", () => {
     expect(result()).toBe(5_000_000n);
   });
 
+  it("is not made while slices are so short that going in and out costs more", () => {
+    const { regions } = m.processor;
+    regions.threshold = 0;
+    // 1: mov eax, 3; dec ecx; jnz 1b; hlt: 92 instructions at a time, as a guest has that makes hypercalls.
+    m.load("b91e000000 b803000000 ffc9 75f7 f4");
+    const short = (): void => {
+      for (let i = 0; i < 12_000; i++) result();
+    };
+    regions.worth = 200;
+    short();
+    const before = regions.compiled;
+    regions.worth = 50;
+    short();
+    expect([before, regions.compiled > 0]).toEqual([0, true]);
+  });
+
   it("is not made when the tier is off", () => {
     m.processor.regions.enabled = false;
     m.processor.regions.threshold = 0;
