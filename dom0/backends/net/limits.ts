@@ -5,8 +5,8 @@ export const MAX_SLOTS = 18;
 /** Least payload of a segment: a frame of 64 KiB must not become thousands. */
 export const MIN_SEGMENT = 256;
 /** Packets taken from a tx ring before others have their turn. */
-export const TX_BATCH = 64;
+export const TX_BATCH = 32;
 /** Frames put into an rx ring before others have their turn. */
-export const RX_BATCH = 64;
+export const RX_BATCH = 32;
 /** Grant copies in one hypercall: 40 bytes each, in one page. */
 export const COPIES = 100;
