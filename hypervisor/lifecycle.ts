@@ -113,7 +113,10 @@ export function killDomain(hv: Hypervisor, domain: Domain): number {
   if (left > 0) return CONTINUE;
   domain.dying = Dying.Dead;
   hv.sched.removeDomain(domain);
-  for (const vcpu of domain.vcpus) hv.frames.freeXen((vcpu.cpu.address / FRAME_SIZE) as Mfn);
+  for (const { cpu } of domain.vcpus) {
+    cpu.moveHome();
+    hv.frames.freeXen((cpu.address / FRAME_SIZE) as Mfn);
+  }
   domain.vcpus.length = 0;
   // A kernel in TypeScript ends here, even if others keep frames of its domain.
   domain.processor = hv.x86;

@@ -78,14 +78,17 @@ export class DirectStores {
   #perform(vcpu: Vcpu, va: Va, table: Mfn): boolean {
     const { cpu } = vcpu;
     const memory = this.#memory;
+    cpu.moveHome();
     memory.copy(this.#saved * FRAME_SIZE, cpu.address, CpuLayout.size);
     memory.copy(this.#before * FRAME_SIZE, table * FRAME_SIZE, FRAME_SIZE);
     memory.copy(this.#copy * FRAME_SIZE, table * FRAME_SIZE, FRAME_SIZE);
     const exit = this.#x86.stepWithOverride(cpu, va, this.#copy);
     const done = this.#x86.retired === 1;
     if (done && this.#apply(table)) return true;
-    if (done || exit !== Exit.Exception || cpu.field(CpuLayout.vector) !== PAGE_FAULT)
+    if (done || exit !== Exit.Exception || cpu.field(CpuLayout.vector) !== PAGE_FAULT) {
+      cpu.moveHome();
       memory.copy(cpu.address, this.#saved * FRAME_SIZE, CpuLayout.size);
+    }
     return !done && exit === Exit.Interrupted; // Something urgent came before the step: the guest simply tries again.
   }
 

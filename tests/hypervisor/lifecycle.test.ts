@@ -64,6 +64,17 @@ it("no piece is longer because frames are tables", () => {
   expect(hv.domains.has(1 as never)).toBe(false);
 });
 
+it("the registers of a domain that ran last are not written into frames that were its own", () => {
+  const a = new BareDomain(hv, 1);
+  const { cpu } = a.vcpu;
+  const other = new BareDomain(hv, 2).vcpu.cpu;
+  hv.x86.run(cpu, 1);
+  expect(destroy()).toBe(0);
+  const frame = hv.memory.frame((cpu.address >>> 12) as Mfn).fill(0xaa);
+  hv.x86.run(other, 1);
+  expect(frame.every((byte) => byte === 0xaa)).toBe(true);
+});
+
 it("a kernel in TypeScript, whose calls are not continued behind its back, is told to call again", () => {
   full();
   dom0.domain.processor = { run: () => 0, retired: 0 };

@@ -1,10 +1,9 @@
 // Functions of the base module that an instruction's own function calls: looking operands up in the TLB, general
-// addresses, flags in all their forms, and moving a vcpu's registers into the state block and back.
+// addresses, and flags in all their forms.
 
-import { CpuLayout, Reg } from "../cpu_state.ts";
 import type { Val } from "./builder.ts";
 import { type Addresses, type HelperIndexes, InterpreterBuilder } from "./interpreter.ts";
-import { AddressFlag, Lazy, Slot, State, Uop } from "./layout.ts";
+import { AddressFlag, Lazy, Slot, Uop } from "./layout.ts";
 import { I32, I64, type ModuleBuilder, Op, type ValType } from "./wasm.ts";
 
 /** What the base module imports, in this order. */
@@ -66,11 +65,7 @@ class HelperBuilder extends InterpreterBuilder {
 }
 
 /** Emits the helpers, exported by the names that the modules of instruction functions import. */
-export function emitHelpers(
-  module: ModuleBuilder,
-  a: Addresses,
-  imports: BaseImports,
-): { enter: number; leave: number } {
+export function emitHelpers(module: ModuleBuilder, a: Addresses, imports: BaseImports): void {
   const fn = (
     name: string,
     params: readonly ValType[],
@@ -165,7 +160,7 @@ export function emitHelpers(
     b.give(b.and(b.xor(b.add(b.popcnt(byte), b.i32(1)), inverted), b.i32(1)));
   });
 
-  const getFlags = fn("getFlags", [], [I32], (b) => {
+  fn("getFlags", [], [I32], (b) => {
     b.emitCall(eager);
     const state = b.let(b.slot(Slot.FLAG_STATE));
     const result = b.let(b.slot(Slot.FLAG_RESULT));
@@ -179,7 +174,7 @@ export function emitHelpers(
     b.give(b.or(b.or(all, b.i32(0x202)), b.state(32, Slot.OTHER_FLAGS * 8)));
   });
 
-  const setFlags = fn("setFlags", [I32, I32], [], (b) => {
+  fn("setFlags", [I32, I32], [], (b) => {
     const value = b.param(0, I32);
     const mask = b.param(1, I32);
     const bit = (n: number): Val => b.zext(b.bit(value, n));
@@ -193,19 +188,4 @@ export function emitHelpers(
     state = b.or(state, b.shl(b.xor(bit(2), zf), b.i64(60)));
     b.setSlot(Slot.FLAG_STATE, b.or(state, b.zext(b.and(value, b.i32(Lazy.AF)))));
   });
-
-  const cpu = (b: HelperBuilder): Val => b.param(0, I32);
-  const moved = [...Array(16).keys(), Reg.RIP, Reg.FS_BASE, Reg.GS_BASE, Reg.CR2];
-  const enter = fn("enter", [I32], [], (b) => {
-    for (const reg of moved) b.setSlot(reg, b.peek(64, cpu(b), CpuLayout.registers + reg * 8));
-    b.emitVoidCall(setFlags, b.peek(32, cpu(b), Reg.RFLAGS * 8), b.i32(0x244500));
-    b.poke(32, b.i32(0), a.state + State.ts, b.peek(32, cpu(b), CpuLayout.ts));
-    b.poke(32, b.i32(0), a.state + State.fxsave, b.add(cpu(b), b.i32(CpuLayout.fxsave)));
-  });
-  const leave = fn("leave", [I32], [], (b) => {
-    for (const reg of moved) b.poke(64, cpu(b), CpuLayout.registers + reg * 8, b.slot(reg));
-    b.poke(64, cpu(b), Reg.RFLAGS * 8, b.zext(b.call(getFlags)));
-    b.poke(64, cpu(b), CpuLayout.vector, b.stateValue(State.vector));
-  });
-  return { enter, leave };
 }

@@ -5,7 +5,7 @@
 // Left out: 32-bit compatibility mode, AVX.
 
 import type { Mfn, Va } from "../../../shared/brand.ts";
-import { CpuLayout, type CpuState, canonical, Reg } from "../cpu_state.ts";
+import { CpuLayout, type CpuState, canonical, Reg, type RegisterFile } from "../cpu_state.ts";
 import type { MachineMemory } from "../memory.ts";
 import { Exit, type Processor, type ProcessorHost } from "../processor.ts";
 import { CODE_BITS, CODE_ENTRY, DATA_BITS, DATA_ENTRY, SoftTlb } from "../tlb.ts";
@@ -37,15 +37,15 @@ const MOST_DECODED = 64;
 const SLOW_EVERY = 64;
 const LONGEST_NS = 200_000;
 const TF = 0x100;
+/** TF, DF, NT, AC, ID: the flags beside the arithmetic ones that a vcpu has, rather than the hypervisor. */
+const KEPT_FLAGS = 0x244500;
 const DEBUG_EXCEPTION = 1;
 const MIB = 1 << 20;
 
 interface BaseExports {
   run(pc: number, acc: number): number;
-  cycle(cpu: number, budget: number): number;
+  resume(budget: number): number;
   step(pc: number): number;
-  enter(cpu: number): void;
-  leave(cpu: number): void;
   getFlags(): number;
   setFlags(value: number, mask: number): void;
   table: WebAssembly.Table;
@@ -77,6 +77,7 @@ export class X86Processor implements Processor {
   readonly #functions: FunctionTable;
   /** Index of the state block in 32-bit words. */
   readonly #state: number;
+  readonly #registers: RegisterFile;
   #asid = 0;
   /** Slow things done in this run, and when the clock was first looked at. */
   #slow = 0;
@@ -137,6 +138,15 @@ export class X86Processor implements Processor {
       get: () => this.#base.getFlags(),
       set: (value: number, mask: number) => this.#base.setFlags(value, mask),
     };
+    this.#registers = {
+      address: state + State.registers,
+      holder: undefined,
+      getFlags: flags.get,
+      setFlags: (value) => {
+        this.#u32[this.#state + Slot.OTHER_FLAGS * 2] = 0;
+        this.#base.setFlags(value, KEPT_FLAGS);
+      },
+    };
     this.#context = new HostContext(memory, state, host, this.#mmu, flags);
     this.#context.sizeOf = (cold) => this.#functions.info(cold).shapes[0].size;
     const callHost = (number: number, uop: number): number => {
@@ -168,24 +178,35 @@ export class X86Processor implements Processor {
   }
 
   run(cpu: CpuState, budget: number): Exit {
+    if (cpu !== this.#registers.holder) this.#load(cpu);
+    const u32 = this.#u32;
+    const state = this.#state;
     const cr3 = cpu.field(CpuLayout.cr3) as Mfn;
     this.#asid = this.#tlb.asid(cr3);
     this.#mmu.cr3 = cr3;
     this.#mmu.asid = this.#asid;
-    this.#context.cpu = cpu;
-    this.#set(Slot.ASID, this.#asid, 0);
+    u32[state + Slot.ASID * 2] = this.#asid;
+    u32[state + State.ts / 4] = cpu.field(CpuLayout.ts);
     this.retired = 0;
     this.#code.decoded = 0;
     this.#slow = 0;
-    const usual = budget > MARGIN / Uop.size && !(cpu.lo(Reg.RFLAGS) & TF) && this.#u32[this.exitFlag >>> 2] === 0;
-    if (usual) {
+    let exit = -1;
+    if (budget > MARGIN / Uop.size && !(u32[state + Slot.OTHER_FLAGS * 2] & TF) && u32[this.exitFlag >>> 2] === 0) {
       const start = this.#slice(budget);
-      const exit = this.#sliceDone(start, this.#base.cycle(cpu.address, start));
-      if (exit >= 0) return exit as Exit;
-    } else this.#base.enter(cpu.address);
-    const exit = this.#run(budget);
-    this.#base.leave(cpu.address);
-    return exit;
+      exit = this.#sliceDone(start, this.#base.resume(start));
+    }
+    if (exit < 0) exit = this.#run(budget);
+    if (exit === Exit.Exception || exit === Exit.SoftInterrupt) {
+      cpu.setField(CpuLayout.vector, u32[state + State.vector / 4]);
+      cpu.setField(CpuLayout.errorCode, u32[state + State.errorCode / 4]);
+    }
+    return exit as Exit;
+  }
+
+  #load(cpu: CpuState): void {
+    cpu.moveTo(this.#registers);
+    this.#context.cpu = cpu;
+    this.#u32[this.#state + State.fxsave / 4] = cpu.address + CpuLayout.fxsave;
   }
 
   /**

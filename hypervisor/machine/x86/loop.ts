@@ -47,7 +47,7 @@ export function emitBase(
   const missRead = module.importFunction("missRead", [I32, I32, I32], [I32]);
   const missWrite = module.importFunction("missWrite", [I32, I32, I32], [I32]);
   module.table(FUNCTIONS + REGIONS);
-  const { enter, leave } = emitHelpers(module, a, { missRead, missWrite });
+  emitHelpers(module, a, { missRead, missWrite });
 
   const instructionType = module.type([I32], [I32]);
   const step: number[] = [
@@ -71,7 +71,7 @@ export function emitBase(
   const loopIndex = module.func(loopType, [I64, I64, ...loop.locals], code);
   const around = loop.around(loopIndex);
   const aroundIndex = module.func(loopType, [I64, I64, ...around.locals], around.code, "run");
-  module.func(loopType, [], loop.cycle(enter, leave, aroundIndex), "cycle");
+  module.func(instructionType, [], loop.resume(aroundIndex), "resume");
   return { bytes: module.build(), loopBytes: code.length };
 }
 
@@ -146,13 +146,10 @@ class LoopEmitter {
     return { code: b.out, locals };
   }
 
-  /**
-   * (cpu, budget in bytes of records): the registers moved in, a run from RIP, and the registers moved out, in one call from
-   * JavaScript, which costs more than the moving.
-   */
-  cycle(enter: number, leave: number, around: number): number[] {
+  /** (budget in bytes of records): a run from RIP, without a look from TypeScript at where that is. */
+  resume(around: number): number[] {
     const b = new LoopBuilder(this.#a, { budget: 0, miss: 0, jump: 0, again: 0 }, []);
-    b.cycle(enter, leave, around);
+    b.resume(around);
     return b.out;
   }
 
@@ -410,15 +407,12 @@ class LoopBuilder extends InterpreterBuilder {
     this.emit(Op.end);
   }
 
-  cycle(enter: number, leave: number, around: number): void {
-    const cpu = this.localValue(0, I32);
+  resume(around: number): void {
     const landing = this.#addresses.state + State.landing;
-    this.emit(...cpu.code, Op.call, ...leb(enter));
     this.setSlot(Slot.BRANCH, this.slot(Slot.RIP));
     // The record that lands at RIP counts as an instruction: one more is given.
-    const acc = this.add(this.localValue(1, I32), this.i32(landing + Uop.size));
+    const acc = this.add(this.localValue(0, I32), this.i32(landing + Uop.size));
     this.emit(...this.i32(landing).code, ...acc.code, Op.call, ...leb(around));
-    this.emit(...cpu.code, Op.call, ...leb(leave));
   }
 
   /** JUMP: PC is a branch that has been executed, BRANCH where it goes. */

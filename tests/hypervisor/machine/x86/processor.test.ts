@@ -1,6 +1,6 @@
 // The processor end to end: budgets, exits, precise faults, translations, segments. Code that changes: code.test.ts.
 import { describe, expect, it } from "vitest";
-import { CpuLayout, Seg } from "../../../../hypervisor/machine/cpu_state.ts";
+import { CpuLayout, CpuState, Seg } from "../../../../hypervisor/machine/cpu_state.ts";
 import { Exit } from "../../../../hypervisor/machine/processor.ts";
 import { Pte, PteHi } from "../../../../hypervisor/machine/pte.ts";
 import type { Mfn, Va } from "../../../../shared/brand.ts";
@@ -251,6 +251,62 @@ describe("translations", () => {
     expect(m.memory.u8[scratch * 4096 + 8]).toBe(0x55);
     expect(m.read(READ_ONLY + 8, 1)).toEqual([0]);
     expect(m.processor.run(m.cpu, 1)).toBe(Exit.Exception);
+  });
+});
+
+describe("registers", () => {
+  const ALL = Object.values(Reg);
+  // Every bit that RFLAGS may have, but for TF: NT, OF, DF, SF, AF.
+  const FLAGS = [0x202n | 0x8d5n, 0x202n, 0x4602n | 0x890n];
+
+  it("of vcpus that run by turns stay each one's own, wherever they are", () => {
+    const m = new Machine();
+    m.load("90 ebfd"); // nop; jmp to it
+    const cpus = FLAGS.map(() => new CpuState(m.memory, m.frame() * 4096));
+    const values = (i: number, reg: number): bigint => {
+      if (reg === Reg.RIP) return BigInt(CODE);
+      return reg === Reg.RFLAGS ? FLAGS[i] : BigInt((i + 1) * 0x1_0000_0001 * (reg + 1));
+    };
+    cpus.forEach((cpu, i) => {
+      cpu.setField(CpuLayout.cr3, m.cr3);
+      for (const reg of ALL) cpu.setBig(reg, values(i, reg));
+    });
+    for (const budget of [2, 200, 1000])
+      for (const cpu of cpus) {
+        expect(m.processor.run(cpu, budget)).toBe(Exit.Budget);
+        cpus.forEach((each, i) => {
+          expect(ALL.map((reg) => each.big(reg))).toEqual(ALL.map((reg) => values(i, reg)));
+        });
+      }
+  });
+
+  it("may be changed while the processor has them, flags too", () => {
+    const m = new Machine();
+    m.run("f4");
+    m.set(Reg.RFLAGS, 0x4ad7); // CF, PF, AF, ZF, SF, OF, NT
+    m.set(Reg.RBX, 7);
+    expect(m.get(Reg.RFLAGS)).toBe(0x4ad7n);
+    m.load("9c 58 f4"); // pushf; pop rax
+    m.processor.run(m.cpu, 10);
+    expect(m.get(Reg.RAX)).toBe(0x4ad7n);
+    expect(m.get(Reg.RBX)).toBe(7n);
+  });
+
+  it("are in the block after moveHome, and nothing is written there by later runs of others", () => {
+    const m = new Machine();
+    m.run("b807000000 f9 f4"); // mov eax, 7; stc
+    m.cpu.moveHome();
+    const word = m.cpu.address >>> 2;
+    expect(m.memory.u32[word + Reg.RAX * 2]).toBe(7);
+    expect(m.memory.u32[word + Reg.RFLAGS * 2]).toBe(0x203);
+    m.memory.u8.fill(0xaa, m.cpu.address, m.cpu.address + CpuLayout.selectors);
+    const other = new CpuState(m.memory, m.frame() * 4096);
+    other.setField(CpuLayout.cr3, m.cr3);
+    other.setNum(Reg.RIP, CODE);
+    m.processor.run(other, 10);
+    expect(
+      m.memory.frame((m.cpu.address >>> 12) as Mfn).subarray(m.cpu.address & 4095, (m.cpu.address & 4095) + 176),
+    ).toEqual(new Uint8Array(176).fill(0xaa));
   });
 });
 
