@@ -70,14 +70,12 @@ export const Seg = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5 } as const;
 
 const REGISTER_BYTES = CpuLayout.selectors - CpuLayout.registers;
 
-/** Where a processor keeps the registers of the vcpu that it ran last: RFLAGS in a form of its own. */
+/** Where a processor keeps the registers of the vcpu that it ran last. */
 export interface RegisterFile {
-  /** Byte address of 22 registers of 8 bytes, by `Reg`; the place of RFLAGS is the processor's. */
+  /** Byte address of 22 registers of 8 bytes, by `Reg`. */
   readonly address: number;
   /** Whose registers they are. */
   holder: CpuState | undefined;
-  getFlags(): number;
-  setFlags(value: number): void;
 }
 
 export class CpuState {
@@ -99,7 +97,6 @@ export class CpuState {
   }
 
   lo(reg: number): number {
-    if (reg === Reg.RFLAGS && this.#file !== undefined) return this.#file.getFlags();
     return this.#u32[this.#word + reg * 2];
   }
 
@@ -108,10 +105,6 @@ export class CpuState {
   }
 
   set(reg: number, lo: number, hi: number): void {
-    if (reg === Reg.RFLAGS && this.#file !== undefined) {
-      this.#file.setFlags(lo);
-      return;
-    }
     this.#u32[this.#word + reg * 2] = lo;
     this.#u32[this.#word + reg * 2 + 1] = hi;
   }
@@ -120,22 +113,18 @@ export class CpuState {
   moveTo(file: RegisterFile): void {
     file.holder?.moveHome();
     file.holder = this;
-    const flags = this.lo(Reg.RFLAGS);
     this.#memory.copy(file.address, this.address, REGISTER_BYTES);
     this.#word = file.address >>> 2;
     this.#file = file;
-    file.setFlags(flags);
   }
 
   /** The registers move back into the block, if they aren't there: to be called before it is copied, or another's. */
   moveHome(): void {
     if (this.#file === undefined) return;
-    const flags = this.lo(Reg.RFLAGS);
     this.#file.holder = undefined;
     this.#memory.copy(this.address, this.#word * 4, REGISTER_BYTES);
     this.#word = this.address >>> 2;
     this.#file = undefined;
-    this.set(Reg.RFLAGS, flags, 0);
   }
 
   /** The register as an unsigned number. From 2^53 up it is rounded, and so still fails every range check. */

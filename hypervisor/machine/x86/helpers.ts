@@ -1,9 +1,11 @@
 // Functions of the base module that an instruction's own function calls: looking operands up in the TLB, general
 // addresses, and flags in all their forms.
 
+import { Reg } from "../cpu_state.ts";
+import { Exit } from "../processor.ts";
 import type { Val } from "./builder.ts";
 import { type Addresses, type HelperIndexes, InterpreterBuilder } from "./interpreter.ts";
-import { AddressFlag, Lazy, Slot, Uop } from "./layout.ts";
+import { AddressFlag, Lazy, Slot, State, Uop } from "./layout.ts";
 import { I32, I64, type ModuleBuilder, Op, type ValType } from "./wasm.ts";
 
 /** What the base module imports, in this order. */
@@ -11,6 +13,9 @@ export interface BaseImports {
   readonly missRead: number;
   readonly missWrite: number;
 }
+
+/** TF, DF, NT, AC, ID: the flags beside the arithmetic ones that a vcpu has, rather than the hypervisor. */
+const KEPT_FLAGS = 0x244500;
 
 const NO_HELPERS: HelperIndexes = {
   readable: 0,
@@ -65,7 +70,11 @@ class HelperBuilder extends InterpreterBuilder {
 }
 
 /** Emits the helpers, exported by the names that the modules of instruction functions import. */
-export function emitHelpers(module: ModuleBuilder, a: Addresses, imports: BaseImports): void {
+export function emitHelpers(
+  module: ModuleBuilder,
+  a: Addresses,
+  imports: BaseImports,
+): { enter: number; leave: number } {
   const fn = (
     name: string,
     params: readonly ValType[],
@@ -160,7 +169,7 @@ export function emitHelpers(module: ModuleBuilder, a: Addresses, imports: BaseIm
     b.give(b.and(b.xor(b.add(b.popcnt(byte), b.i32(1)), inverted), b.i32(1)));
   });
 
-  fn("getFlags", [], [I32], (b) => {
+  const getFlags = fn("getFlags", [], [I32], (b) => {
     b.emitCall(eager);
     const state = b.let(b.slot(Slot.FLAG_STATE));
     const result = b.let(b.slot(Slot.FLAG_RESULT));
@@ -174,7 +183,7 @@ export function emitHelpers(module: ModuleBuilder, a: Addresses, imports: BaseIm
     b.give(b.or(b.or(all, b.i32(0x202)), b.state(32, Slot.OTHER_FLAGS * 8)));
   });
 
-  fn("setFlags", [I32, I32], [], (b) => {
+  const setFlags = fn("setFlags", [I32, I32], [], (b) => {
     const value = b.param(0, I32);
     const mask = b.param(1, I32);
     const bit = (n: number): Val => b.zext(b.bit(value, n));
@@ -188,4 +197,21 @@ export function emitHelpers(module: ModuleBuilder, a: Addresses, imports: BaseIm
     state = b.or(state, b.shl(b.xor(bit(2), zf), b.i64(60)));
     b.setSlot(Slot.FLAG_STATE, b.or(state, b.zext(b.and(value, b.i32(Lazy.AF)))));
   });
+  const enter = fn("enter", [], [], (b) => {
+    b.poke(32, b.i32(0), a.state + State.exitKind, b.i32(Exit.Budget));
+    const flags = b.let(b.slot(Slot.RFLAGS));
+    b.if(b.ne(flags, b.slot(Slot.FLAGS_LEFT)), () => {
+      b.setSlot(Slot.OTHER_FLAGS, b.i64(0));
+      b.emitVoidCall(setFlags, b.wrap(flags), b.i32(KEPT_FLAGS));
+    });
+  });
+  const leave = fn("leave", [], [], (b) => {
+    // `syscall` has just put them into R11.
+    const flags = b.variable(b.slot(Reg.R11));
+    const syscall = b.eq(b.state(32, State.exitKind), b.i32(Exit.Syscall));
+    b.if(b.eqz(syscall), () => b.assign(flags, b.zext(b.call(getFlags))));
+    b.setSlot(Slot.RFLAGS, flags);
+    b.setSlot(Slot.FLAGS_LEFT, flags);
+  });
+  return { enter, leave };
 }

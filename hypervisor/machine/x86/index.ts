@@ -37,8 +37,6 @@ const MOST_DECODED = 64;
 const SLOW_EVERY = 64;
 const LONGEST_NS = 200_000;
 const TF = 0x100;
-/** TF, DF, NT, AC, ID: the flags beside the arithmetic ones that a vcpu has, rather than the hypervisor. */
-const KEPT_FLAGS = 0x244500;
 const DEBUG_EXCEPTION = 1;
 const MIB = 1 << 20;
 
@@ -46,6 +44,8 @@ interface BaseExports {
   run(pc: number, acc: number): number;
   resume(budget: number): number;
   step(pc: number): number;
+  enter(): void;
+  leave(): void;
   getFlags(): number;
   setFlags(value: number, mask: number): void;
   table: WebAssembly.Table;
@@ -141,11 +141,6 @@ export class X86Processor implements Processor {
     this.#registers = {
       address: state + State.registers,
       holder: undefined,
-      getFlags: flags.get,
-      setFlags: (value) => {
-        this.#u32[this.#state + Slot.OTHER_FLAGS * 2] = 0;
-        this.#base.setFlags(value, KEPT_FLAGS);
-      },
     };
     this.#context = new HostContext(memory, state, host, this.#mmu, flags);
     this.#context.sizeOf = (cold) => this.#functions.info(cold).shapes[0].size;
@@ -191,11 +186,14 @@ export class X86Processor implements Processor {
     this.#code.decoded = 0;
     this.#slow = 0;
     let exit = -1;
-    if (budget > MARGIN / Uop.size && !(u32[state + Slot.OTHER_FLAGS * 2] & TF) && u32[this.exitFlag >>> 2] === 0) {
+    if (budget > MARGIN / Uop.size && !(u32[state + Reg.RFLAGS * 2] & TF) && u32[this.exitFlag >>> 2] === 0) {
       const start = this.#slice(budget);
       exit = this.#sliceDone(start, this.#base.resume(start));
+    } else this.#base.enter();
+    if (exit < 0) {
+      exit = this.#run(budget);
+      this.#base.leave();
     }
-    if (exit < 0) exit = this.#run(budget);
     if (exit === Exit.Exception || exit === Exit.SoftInterrupt) {
       cpu.setField(CpuLayout.vector, u32[state + State.vector / 4]);
       cpu.setField(CpuLayout.errorCode, u32[state + State.errorCode / 4]);

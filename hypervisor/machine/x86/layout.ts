@@ -63,8 +63,8 @@ export const MARGIN = (CHECK_EVERY + 4) * Uop.size;
 export const Slot = {
   /** Set when the loop returns. */
   RIP: 16,
-  /** DF, TF, NT, AC, ID where RFLAGS has them. The arithmetic flags are in FLAG_*. */
-  OTHER_FLAGS: 17,
+  /** Set when the loop returns; what the hypervisor writes here counts when it is entered. */
+  RFLAGS: 17,
   FS_BASE: 18,
   GS_BASE: 19,
   CR2: 21,
@@ -85,6 +85,10 @@ export const Slot = {
   TEMP: 28,
   /** The address space number that tags are compared with. */
   ASID: 29,
+  /** DF, TF, NT, AC, ID where RFLAGS has them. The arithmetic flags are in FLAG_*. */
+  OTHER_FLAGS: 30,
+  /** RFLAGS as it was when the loop returned: as long as it is the same, OTHER_FLAGS and FLAG_* still say what it says. */
+  FLAGS_LEFT: 31,
   count: 32,
 } as const;
 

@@ -47,7 +47,7 @@ export function emitBase(
   const missRead = module.importFunction("missRead", [I32, I32, I32], [I32]);
   const missWrite = module.importFunction("missWrite", [I32, I32, I32], [I32]);
   module.table(FUNCTIONS + REGIONS);
-  emitHelpers(module, a, { missRead, missWrite });
+  const { enter, leave } = emitHelpers(module, a, { missRead, missWrite });
 
   const instructionType = module.type([I32], [I32]);
   const step: number[] = [
@@ -71,7 +71,7 @@ export function emitBase(
   const loopIndex = module.func(loopType, [I64, I64, ...loop.locals], code);
   const around = loop.around(loopIndex);
   const aroundIndex = module.func(loopType, [I64, I64, ...around.locals], around.code, "run");
-  module.func(instructionType, [], loop.resume(aroundIndex), "resume");
+  module.func(instructionType, [], loop.resume(enter, leave, aroundIndex), "resume");
   return { bytes: module.build(), loopBytes: code.length };
 }
 
@@ -147,9 +147,9 @@ class LoopEmitter {
   }
 
   /** (budget in bytes of records): a run from RIP, without a look from TypeScript at where that is. */
-  resume(around: number): number[] {
+  resume(enter: number, leave: number, around: number): number[] {
     const b = new LoopBuilder(this.#a, { budget: 0, miss: 0, jump: 0, again: 0 }, []);
-    b.resume(around);
+    b.resume(enter, leave, around);
     return b.out;
   }
 
@@ -407,12 +407,14 @@ class LoopBuilder extends InterpreterBuilder {
     this.emit(Op.end);
   }
 
-  resume(around: number): void {
+  resume(enter: number, leave: number, around: number): void {
     const landing = this.#addresses.state + State.landing;
+    this.emit(Op.call, ...leb(enter));
     this.setSlot(Slot.BRANCH, this.slot(Slot.RIP));
     // The record that lands at RIP counts as an instruction: one more is given.
     const acc = this.add(this.localValue(0, I32), this.i32(landing + Uop.size));
     this.emit(...this.i32(landing).code, ...acc.code, Op.call, ...leb(around));
+    this.emit(Op.call, ...leb(leave));
   }
 
   /** JUMP: PC is a branch that has been executed, BRANCH where it goes. */

@@ -292,6 +292,14 @@ describe("registers", () => {
     expect(m.get(Reg.RBX)).toBe(7n);
   });
 
+  it("RFLAGS is that of now, not what an earlier syscall left in R11", () => {
+    const m = new Machine();
+    expect(m.run("31c0 0f05 49bb0500000000000000 4885e4 ebfe")).toBe(Exit.Syscall); // xor; syscall; mov r11, 5; test rsp, rsp
+    expect(m.get(Reg.RFLAGS)).toBe(0x246n);
+    expect(m.processor.run(m.cpu, 500)).toBe(Exit.Budget);
+    expect(m.get(Reg.RFLAGS)).toBe(0x206n);
+  });
+
   it("are in the block after moveHome, and nothing is written there by later runs of others", () => {
     const m = new Machine();
     m.run("b807000000 f9 f4"); // mov eax, 7; stc
