@@ -35,6 +35,11 @@ export interface Processor {
 
 /** The one translation cache of the one processor, shared by all vcpus, each entry tagged with its level-4 table. */
 export interface Tlb {
+  /**
+   * The frame of a page that CPL 3 may read by this table, or write (`write`), when a translation for that is cached; else 0.
+   * A frame found for writing is marked dirty already, and nothing decoded from it is kept.
+   */
+  lookup(cr3: Mfn, va: Va, write: boolean): Mfn;
   /** Drops every translation of every table. */
   flushAll(): void;
   /** Drops the translations of one level-4 table. */

@@ -2,7 +2,8 @@
 // its address space"). Data and code have caches of their own, both direct-mapped by page number. A tag is the page's full
 // address with, in its low 12 bits, an address space number (ASID) that stands for one level-4 table since its last
 // flush: flushing gives the table a new number, so that its old entries can never match again. The x86 processor fills
-// it; the hypervisor flushes it through the Tlb contract of processor.ts.
+// it; the hypervisor flushes it through the Tlb contract of processor.ts, and copies from and to guests by its entries: the
+// guest, which runs at CPL 3 with the same table, could do the same at once, so what is safe for it is safe for them.
 //
 // Data entry, 32 bytes: u64 tag for reading, u64 tag for writing, u32 host page address minus guest page address (mod
 //   2^32, to be added to an address), u32 frame, u32 granules. The tag for writing is there only once the dirty bit is
@@ -83,6 +84,13 @@ export class SoftTlb implements Tlb {
     const asid = this.#nextAsid++;
     this.#asids.set(cr3, asid);
     return asid;
+  }
+
+  lookup(cr3: Mfn, va: Va, write: boolean): Mfn {
+    const at = this.#data + ((va >>> 12) & (DATA_SLOTS - 1)) * (DATA_ENTRY / 4);
+    const tag = write ? at + 2 : at;
+    const hit = this.#u32[tag] === ((va & ~4095) | this.asid(cr3)) >>> 0 && this.#u32[tag + 1] === vaHigh(va);
+    return (hit ? this.#u32[at + 5] : 0) as Mfn;
   }
 
   /** Enters a page that the walker has found; `write` if it may be written from now on without another walk, `granules` if in part. */

@@ -10,7 +10,8 @@
 //    and one for each grant or hypercall that is at work on it. At zero it is freed.
 // 3. A frame has one type while its type count is above zero: writable mappings, or uses as a table or descriptor page.
 // 4. Before a frame leaves type Writable for another, or is freed, `tlb.retire` drops every translation to it. So no
-//    processor can write to a table or descriptor page, nor reach a frame that has changed hands, through a stale entry.
+//    processor can write to a table or descriptor page, nor reach a frame that has changed hands, through a stale entry;
+//    nor can the hypervisor's own copies to and from guests, which go by the same entries.
 // 5. A frame that is handed out reads zero: one that was used before is cleared when it is handed out again.
 // The arrays lie outside machine memory, so that no stray store of a processor can reach them. No count can overflow:
 // machine memory has 2^20 frames at most, so there are under 2^30 table entries.

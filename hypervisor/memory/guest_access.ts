@@ -1,6 +1,9 @@
 // Reading and writing guest memory by virtual address, for hypercall arguments and stack frames. Everybody in the
 // hypervisor who follows a guest's pointer goes through here: the address is checked, translated by the current page
 // tables of the vcpu with the guest's own rights, and copied; nothing is ever used in place. Ranges may straddle pages.
+// Translations come from the TLB where it has them (tlb.ts says why that is safe), as real Xen's do: a guest that changes an
+// entry and doesn't flush may see its old page used. Those found by a walk aren't entered: a TypeScript kernel, which has
+// no translations cached, has no reason to flush any.
 
 import type { Mfn, Va } from "../../shared/brand.ts";
 import { CpuLayout } from "../machine/cpu_state.ts";
@@ -65,6 +68,20 @@ export class GuestAccess {
     this.#tlb = tlb;
   }
 
+  /** The frame of `va`, which may be read; or -1. */
+  #readable(cr3: Mfn, va: Va): Mfn | -1 {
+    return this.#tlb.lookup(cr3, va, false) || this.#walker.walk(cr3, va, Access.READ);
+  }
+
+  /** The frame of `va`, which may be written, nothing decoded from it kept; or -1. */
+  #writable(cr3: Mfn, va: Va): Mfn | -1 {
+    const cached = this.#tlb.lookup(cr3, va, true);
+    if (cached !== 0) return cached;
+    const mfn = this.#walker.walk(cr3, va, Access.WRITE);
+    if (mfn !== -1) this.#tlb.dropCode(mfn);
+    return mfn;
+  }
+
   /**
    * Copies `size` bytes at `va` into `into` from `offset` on. False, for the caller's -EFAULT: not the guest's range, or
    * a page not mapped; what was copied before it stays copied.
@@ -74,7 +91,7 @@ export class GuestAccess {
     const cr3 = vcpu.cpu.field(CpuLayout.cr3) as Mfn;
     for (let done = 0; done < size; ) {
       const at = (va + done) as Va;
-      const mfn = this.#walker.walk(cr3, at, Access.READ);
+      const mfn = this.#readable(cr3, at);
       if (mfn === -1) return false;
       const start = mfn * FRAME_SIZE + (at & (FRAME_SIZE - 1));
       const n = Math.min(size - done, FRAME_SIZE - (at & (FRAME_SIZE - 1)));
@@ -90,11 +107,10 @@ export class GuestAccess {
     const cr3 = vcpu.cpu.field(CpuLayout.cr3) as Mfn;
     for (let done = 0; done < size; ) {
       const at = (va + done) as Va;
-      const mfn = this.#walker.walk(cr3, at, Access.WRITE);
+      const mfn = this.#writable(cr3, at);
       if (mfn === -1) return false;
       const n = Math.min(size - done, FRAME_SIZE - (at & (FRAME_SIZE - 1)));
       copy(from, offset + done, this.#memory.u8, mfn * FRAME_SIZE + (at & (FRAME_SIZE - 1)), n);
-      this.#tlb.dropCode(mfn);
       done += n;
     }
     return true;
@@ -105,11 +121,12 @@ export class GuestAccess {
     const size = count * 4;
     if (!rangeOk(va, size)) return false;
     if ((va & 3) !== 0 || (va & (FRAME_SIZE - 1)) + size > FRAME_SIZE) return this.read(vcpu, va, into.u8, 0, size);
-    const mfn = this.#walker.walk(vcpu.cpu.field(CpuLayout.cr3) as Mfn, va, Access.READ);
+    const mfn = this.#readable(vcpu.cpu.field(CpuLayout.cr3) as Mfn, va);
     if (mfn === -1) return false;
-    const { u32 } = this.#memory;
+    const from = this.#memory.u32;
+    const to = into.u32;
     const word = mfn * (FRAME_SIZE / 4) + ((va & (FRAME_SIZE - 1)) >>> 2);
-    for (let i = 0; i < count; i++) into.u32[i] = u32[word + i];
+    for (let i = 0; i < count; i++) to[i] = from[word + i];
     return true;
   }
 
@@ -118,12 +135,12 @@ export class GuestAccess {
     const size = count * 4;
     if (!rangeOk(va, size)) return false;
     if ((va & 3) !== 0 || (va & (FRAME_SIZE - 1)) + size > FRAME_SIZE) return this.write(vcpu, va, from.u8, 0, size);
-    const mfn = this.#walker.walk(vcpu.cpu.field(CpuLayout.cr3) as Mfn, va, Access.WRITE);
+    const mfn = this.#writable(vcpu.cpu.field(CpuLayout.cr3) as Mfn, va);
     if (mfn === -1) return false;
-    const { u32 } = this.#memory;
+    const to = this.#memory.u32;
+    const words = from.u32;
     const word = mfn * (FRAME_SIZE / 4) + ((va & (FRAME_SIZE - 1)) >>> 2);
-    for (let i = 0; i < count; i++) u32[word + i] = from.u32[i];
-    this.#tlb.dropCode(mfn);
+    for (let i = 0; i < count; i++) to[word + i] = words[i];
     return true;
   }
 

@@ -40,13 +40,17 @@ export class ModelTlb implements Tlb {
   /** A guest's load or store: the frame reached, through the cache if it is there; -1 for a page fault. */
   access(vcpu: Vcpu, va: Va, write: boolean): Mfn | -1 {
     const cr3 = vcpu.cpu.field(CpuLayout.cr3) as Mfn;
+    const cached = this.lookup(cr3, va, write);
+    if (cached !== 0) return cached;
     const page = (va - (va % FRAME_SIZE)) as Va;
-    const key = `${cr3}:${page}`;
-    const hit = this.held.get(key);
-    if (hit && (hit.writable || !write)) return hit.mfn;
     const mfn = this.#walker.walk(cr3, va, write ? Access.WRITE : Access.READ);
-    if (mfn !== -1) this.held.set(key, { cr3, va: page, mfn, writable: write });
+    if (mfn !== -1) this.held.set(`${cr3}:${page}`, { cr3, va: page, mfn, writable: write });
     return mfn;
+  }
+
+  lookup(cr3: Mfn, va: Va, write: boolean): Mfn {
+    const held = this.held.get(`${cr3}:${va - (va % FRAME_SIZE)}`);
+    return held && (held.writable || !write) ? held.mfn : (0 as Mfn);
   }
 
   flushAll(): void {
