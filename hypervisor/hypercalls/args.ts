@@ -2,9 +2,11 @@
 // them, so that nothing changes under it. Made once per level of calling, refilled for each call. Which registers: public/
 // arch-x86/xen-x86_64.h (RDI, RSI, RDX, R10, R8, R9; the number in RAX, the result in RAX).
 
+import { MulticallEntry } from "../../shared/abi/xen.ts";
 import type { Va } from "../../shared/brand.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { type CpuState, canonical, Reg, vaHigh } from "../machine/cpu_state.ts";
+import { makeWords } from "../memory/guest_access.ts";
 import type { Vcpu } from "../vcpu.ts";
 
 /** A handler's result is >= 0, a negative errno, or CONTINUE. Results from the handler are whole numbers below 2^53. */
@@ -21,8 +23,10 @@ export const NO_RESULT = -0x10001;
 const ARGUMENT_REGISTERS = [Reg.RDI, Reg.RSI, Reg.RDX, Reg.R10, Reg.R8, Reg.R9] as const;
 
 export class Args {
+  /** What multicall reads its entries into: the last 48 bytes are the arguments. */
+  readonly entry = makeWords(MulticallEntry.size / 4);
   /** Six arguments as halves: lo at 2i, hi at 2i + 1. */
-  readonly #words = new Uint32Array(12);
+  readonly #words = this.entry.u32.subarray(MulticallEntry.offsets.args / 4);
   /** Bit i set: argument i was changed by setNum since it was loaded. */
   changed = 0;
 
@@ -39,16 +43,6 @@ export class Args {
   /** Writes the changed arguments back, so that the call issued again goes on where it stopped. */
   storeRegisters(cpu: CpuState): void {
     for (let i = 0; i < 6; i++) if (this.changed & (1 << i)) cpu.set(ARGUMENT_REGISTERS[i], this.lo(i), this.hi(i));
-  }
-
-  /** All six from a multicall entry, from word `at` on; and back. */
-  loadWords(from: Uint32Array, at: number): void {
-    for (let i = 0; i < 12; i++) this.#words[i] = from[at + i];
-    this.changed = 0;
-  }
-
-  storeWords(to: Uint32Array, at: number): void {
-    for (let i = 0; i < 12; i++) to[at + i] = this.#words[i];
   }
 
   /** The first `count` arguments, for traces. */

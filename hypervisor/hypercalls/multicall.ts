@@ -17,6 +17,7 @@ const NO_CALL = 0x7fffffff;
 /** (list, number of entries) */
 export const multicall: Handler = (hv, vcpu, a) => {
   const dispatcher = hv.dispatcher;
+  const { entry } = dispatcher.inner;
   const words = hv.scratchWords.u32;
   if (dispatcher.inMulticall) return -XEN_EINVAL; // Not inside itself.
   let count = a.u32(1);
@@ -29,16 +30,14 @@ export const multicall: Handler = (hv, vcpu, a) => {
       a.setNum(1, count);
       return CONTINUE;
     }
-    if (!hv.access.readWords(vcpu, va, hv.scratchWords, SIZE / 4)) return -XEN_EFAULT;
-    const nr = words[1] === 0 ? words[0] : NO_CALL;
-    dispatcher.inner.loadWords(words, ARGS / 4);
+    if (!hv.access.readWords(vcpu, va, entry, SIZE / 4)) return -XEN_EFAULT;
+    const nr = entry.u32[1] === 0 ? entry.u32[0] : NO_CALL;
     dispatcher.inMulticall = true;
     const result = dispatcher.callInner(vcpu, nr);
     dispatcher.inMulticall = false;
     if (nr === __HYPERVISOR_iret) return NO_RESULT;
     if (result === CONTINUE) {
-      dispatcher.inner.storeWords(words, 0);
-      if (!hv.access.writeWords(vcpu, (va + ARGS) as Va, hv.scratchWords, 12)) return -XEN_EFAULT;
+      if (!hv.access.write(vcpu, (va + ARGS) as Va, entry.u8, ARGS, SIZE - ARGS)) return -XEN_EFAULT;
       a.setVa(0, va);
       a.setNum(1, count);
       return CONTINUE;
