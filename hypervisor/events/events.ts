@@ -1,6 +1,6 @@
 // Making events pending: the sending half of event channels, and the sources inside the hypervisor (virtual and physical
 // interrupts). Delivery, the bounce to the guest's handler, is traps/'s. The protocol (public/event_channel.h, xen.h),
-// fields in shared_info and vcpu_info, all touched by Atomics here since the guest changes them too:
+// fields in shared_info and vcpu_info, all touched by atomics here since the guest changes them too:
 //  1. set the port's bit in evtchn_pending [XEN]; if it was set already, nothing more;
 //  2. if its bit in evtchn_mask [GUEST] is clear, set the word's bit in evtchn_pending_sel of the port's vcpu;
 //  3. if that was clear, set evtchn_upcall_pending of that vcpu; if that was clear, wake the vcpu.
@@ -12,7 +12,7 @@ import type { Port } from "../../shared/brand.ts";
 import type { Domain } from "../domain.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { NR_PIRQS } from "../limits.ts";
-import { FRAME_SIZE } from "../machine/memory.ts";
+import { FRAME_SIZE, type MachineMemory } from "../machine/memory.ts";
 import type { Vcpu } from "../vcpu.ts";
 import type { Channel } from "./event_channels.ts";
 
@@ -20,27 +20,32 @@ const PENDING = SharedInfo.offsets.evtchn_pending;
 const MASK = SharedInfo.offsets.evtchn_mask;
 const SEL = VcpuInfo.offsets.evtchn_pending_sel;
 
+/** Where the word with a port's bit is in machine memory, less the offset of the bitmap. */
+function wordOf(domain: Domain, port: number): number {
+  return domain.sharedInfo * FRAME_SIZE + (port >>> 5) * 4;
+}
+
 export class Events {
   readonly #hv: Hypervisor;
-  readonly #i32: Int32Array<SharedArrayBuffer>;
+  readonly #memory: MachineMemory;
   readonly #u8: Uint8Array<SharedArrayBuffer>;
   /** Who bound each physical interrupt. Device lines are edges here: nothing is held back until an EOI. */
   readonly #pirqOwner: (Domain | undefined)[] = new Array(NR_PIRQS).fill(undefined);
 
   constructor(hv: Hypervisor) {
     this.#hv = hv;
-    this.#i32 = hv.memory.i32;
+    this.#memory = hv.memory;
     this.#u8 = hv.memory.u8;
   }
 
   /** Steps 1 to 4 for a channel of the domain. */
   setPending(domain: Domain, channel: Channel): void {
     const port = channel.port;
-    const shared = (domain.sharedInfo * FRAME_SIZE) >>> 2;
+    const word = wordOf(domain, port);
     const bit = 1 << (port & 31);
-    if (Atomics.or(this.#i32, shared + (PENDING >>> 2) + (port >>> 5), bit) & bit) return;
+    if (this.#memory.atomicOr(word + PENDING, bit) & bit) return;
     if (this.#hv.trace.events) this.#hv.trace.emitter.emit("event", domain.id, port, channel.vcpu);
-    const masked = (Atomics.load(this.#i32, shared + (MASK >>> 2) + (port >>> 5)) & bit) !== 0;
+    const masked = (this.#memory.atomicLoad(word + MASK) & bit) !== 0;
     // A domain that is being built has ports before it has vcpus.
     if (!masked && channel.vcpu < domain.vcpus.length) this.#select(domain.vcpus[channel.vcpu], port);
     this.#wakePollers(domain, port);
@@ -49,12 +54,13 @@ export class Events {
   #select(vcpu: Vcpu, port: Port): void {
     const word = port >>> 6;
     const bit = 1 << (word & 31);
-    if (!(Atomics.or(this.#i32, ((vcpu.vcpuInfo + SEL) >>> 2) + (word >>> 5), bit) & bit)) this.markPending(vcpu);
+    const sel = vcpu.vcpuInfo + SEL + (word >>> 5) * 4;
+    if (!(this.#memory.atomicOr(sel, bit) & bit)) this.markPending(vcpu);
   }
 
   /** Step 3: the upcall. */
   markPending(vcpu: Vcpu): void {
-    if (Atomics.exchange(this.#u8, vcpu.vcpuInfo, 1) === 0) this.#hv.sched.unblock(vcpu);
+    if (this.#memory.atomicExchange8(vcpu.vcpuInfo, 1) === 0) this.#hv.sched.unblock(vcpu);
   }
 
   /** Step 4. A vcpu that polls for several ports is woken by any event of the domain, as in Xen. */
@@ -80,21 +86,18 @@ export class Events {
   }
 
   #bit(domain: Domain, bitmap: number, port: number): boolean {
-    const shared = (domain.sharedInfo * FRAME_SIZE) >>> 2;
-    return (Atomics.load(this.#i32, shared + (bitmap >>> 2) + (port >>> 5)) & (1 << (port & 31))) !== 0;
+    return (this.#memory.atomicLoad(wordOf(domain, port) + bitmap) & (1 << (port & 31))) !== 0;
   }
 
   clearPending(domain: Domain, port: Port): void {
-    const shared = (domain.sharedInfo * FRAME_SIZE) >>> 2;
-    Atomics.and(this.#i32, shared + (PENDING >>> 2) + (port >>> 5), ~(1 << (port & 31)));
+    this.#memory.atomicAnd(wordOf(domain, port) + PENDING, ~(1 << (port & 31)));
   }
 
   /** EVTCHNOP_unmask: clears the mask bit, and announces the port if it is pending. */
   unmask(domain: Domain, channel: Channel): void {
     const port = channel.port;
-    const shared = (domain.sharedInfo * FRAME_SIZE) >>> 2;
     const bit = 1 << (port & 31);
-    if (!(Atomics.and(this.#i32, shared + (MASK >>> 2) + (port >>> 5), ~bit) & bit)) return;
+    if (!(this.#memory.atomicAnd(wordOf(domain, port) + MASK, ~bit) & bit)) return;
     if (this.isPending(domain, port)) this.#select(domain.vcpus[channel.vcpu], port);
   }
 

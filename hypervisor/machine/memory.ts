@@ -72,6 +72,27 @@ export class MachineMemory {
     return this.#bulk.present(table * FRAME_SIZE, FRAME_SIZE / 8, index);
   }
 
+  // Words that two sides race on, at byte addresses that are multiples of 4, and bytes. All 32 bits, signed.
+
+  atomicLoad(address: number): number {
+    return this.#bulk.load(address);
+  }
+
+  /** Sets bits; what was there before. */
+  atomicOr(address: number, bits: number): number {
+    return this.#bulk.or(address, bits);
+  }
+
+  /** Keeps only these bits; what was there before. */
+  atomicAnd(address: number, bits: number): number {
+    return this.#bulk.and(address, bits);
+  }
+
+  /** Replaces a byte; what was there before. */
+  atomicExchange8(address: number, value: number): number {
+    return this.#bulk.exchange8(address, value);
+  }
+
   /** The bytes of one frame. */
   frame(mfn: Mfn): Uint8Array<SharedArrayBuffer> {
     return this.u8.subarray(mfn * FRAME_SIZE, (mfn + 1) * FRAME_SIZE);

@@ -50,3 +50,19 @@ test("the next present entry of a table, the one asked from included, and none b
     expect(found).toEqual([3, 3, 4, 511, 511, 512]);
   }
 });
+
+test("words and bytes are changed in place, and what was there is told, as Atomics would", () => {
+  const end = memory.frames * FRAME_SIZE;
+  for (const at of [4096, 0x5004, end - 4]) {
+    const before = Uint8Array.from(memory.u8);
+    const words = new Int32Array(before.buffer);
+    words[at / 4] = memory.i32[at / 4] = 0x80000005 | 0;
+    expect(memory.atomicLoad(at)).toBe(0x80000005 | 0);
+    expect(memory.atomicOr(at, 0x82)).toBe(Atomics.or(words, at / 4, 0x82));
+    expect(memory.atomicAnd(at, ~0x80000004)).toBe(Atomics.and(words, at / 4, ~0x80000004));
+    expect(memory.atomicExchange8(at + 3, 0xfe)).toBe(Atomics.exchange(before, at + 3, 0xfe));
+    expect(memory.atomicExchange8(at + 3, 1)).toBe(Atomics.exchange(before, at + 3, 1));
+    expect(memory.atomicLoad(at)).toBe(0x01000083);
+    expect(Buffer.compare(memory.u8, before)).toBe(0);
+  }
+});
