@@ -26,8 +26,6 @@ const BOUNCE_NS = 100;
 export class Bouncer {
   readonly #hv: Hypervisor;
   readonly #words = makeWords(16);
-  /** Words of #words filled so far. */
-  #count = 0;
 
   constructor(hv: Hypervisor) {
     this.#hv = hv;
@@ -57,22 +55,24 @@ export class Bouncer {
     if (savedMask === 0) flags |= Flag.IF;
     if (vcpu.domain.assists(VMASST_TYPE_architectural_iopl)) flags |= vcpu.iopl << 12;
 
-    this.#count = 0;
-    this.#push(cpu.lo(Reg.RCX), cpu.hi(Reg.RCX));
-    this.#push(cpu.lo(Reg.R11), cpu.hi(Reg.R11));
-    if (errorCode !== -1) this.#push(errorCode, 0);
-    this.#push(cpu.lo(Reg.RIP), cpu.hi(Reg.RIP));
-    this.#push(cs, savedMask);
-    this.#push(flags, 0);
-    this.#push(cpu.lo(Reg.RSP), cpu.hi(Reg.RSP));
-    this.#push(cpu.selector(Seg.SS), 0);
+    const frame = this.#words.u32;
+    const at = errorCode === -1 ? 4 : 6; // The processor's part.
+    put(frame, 0, cpu.lo(Reg.RCX), cpu.hi(Reg.RCX));
+    put(frame, 2, cpu.lo(Reg.R11), cpu.hi(Reg.R11));
+    if (errorCode !== -1) put(frame, 4, errorCode, 0);
+    put(frame, at, cpu.lo(Reg.RIP), cpu.hi(Reg.RIP));
+    put(frame, at + 2, cs, savedMask);
+    put(frame, at + 4, flags, 0);
+    put(frame, at + 6, cpu.lo(Reg.RSP), cpu.hi(Reg.RSP));
+    put(frame, at + 8, cpu.selector(Seg.SS), 0);
 
-    const size = this.#count * 4;
+    const count = at + 10;
+    const size = count * 4;
     const top = sp - (sp & 15);
     const bottom = top >= size ? top - size : top - size + VA_END;
     // A frame must not reach from one half of the address space into the other: what lies between is not canonical.
     const straddles = top >= UPPER_HALF && bottom < UPPER_HALF;
-    if (sp === -1 || straddles || !hv.access.writeWords(vcpu, bottom as Va, this.#words, this.#count)) {
+    if (sp === -1 || straddles || !hv.access.writeWords(vcpu, bottom as Va, this.#words, count)) {
       hv.crash(vcpu.domain, `its kernel stack at ${hex(sp)} can't take an exception frame`);
       return false;
     }
@@ -89,16 +89,16 @@ export class Bouncer {
     cpu.setVa(Reg.RSP, bottom as Va);
     cpu.setVa(Reg.RIP, address);
     // Xen returns to the guest by `sysret` here, and so do these two look.
-    cpu.setVa(Reg.RCX, address);
+    cpu.set(Reg.RCX, cpu.lo(Reg.RIP), cpu.hi(Reg.RIP));
     cpu.set(Reg.R11, after, 0);
     hv.charge(BOUNCE_NS);
     return true;
   }
+}
 
-  #push(lo: number, hi: number): void {
-    this.#words.u32[this.#count++] = lo;
-    this.#words.u32[this.#count++] = hi;
-  }
+function put(frame: Uint32Array, at: number, lo: number, hi: number): void {
+  frame[at] = lo;
+  frame[at + 1] = hi;
 }
 
 function hex(va: number): string {
