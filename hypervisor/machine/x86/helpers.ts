@@ -161,12 +161,14 @@ export function emitHelpers(
     });
   });
 
-  const parity = fn("parity", [], [I32], (b) => {
-    const state = b.let(b.slot(Slot.FLAG_STATE));
+  const parityOf = (b: HelperBuilder, state: Val, result: Val): Val => {
     const shift = b.sub(b.i32(64), b.shl(b.i32(8), b.and(b.wrap(state), b.i32(3))));
-    const byte = b.and(b.wrap(b.shr(b.slot(Slot.FLAG_RESULT), b.zext(shift))), b.i32(0xff));
+    const byte = b.and(b.wrap(b.shr(result, b.zext(shift))), b.i32(0xff));
     const inverted = b.wrap(b.shr(state, b.i64(60)));
-    b.give(b.and(b.xor(b.add(b.popcnt(byte), b.i32(1)), inverted), b.i32(1)));
+    return b.and(b.xor(b.add(b.popcnt(byte), b.i32(1)), inverted), b.i32(1));
+  };
+  fn("parity", [], [I32], (b) => {
+    b.give(parityOf(b, b.let(b.slot(Slot.FLAG_STATE)), b.slot(Slot.FLAG_RESULT)));
   });
 
   const getFlags = fn("getFlags", [], [I32], (b) => {
@@ -177,7 +179,7 @@ export function emitHelpers(
     const of = b.wrap(b.shr(b.xor(state, b.shl(state, b.i64(1))), b.i64(63)));
     const sf = b.wrap(b.shr(b.xor(result, b.shl(state, b.i64(2))), b.i64(63)));
     let all = b.or(cf, b.and(b.wrap(state), b.i32(Lazy.AF)));
-    all = b.or(all, b.shl(b.call(parity), b.i32(2)));
+    all = b.or(all, b.shl(parityOf(b, state, result), b.i32(2)));
     all = b.or(all, b.shl(b.eqz(result), b.i32(6)));
     all = b.or(b.or(all, b.shl(sf, b.i32(7))), b.shl(of, b.i32(11)));
     b.give(b.or(b.or(all, b.i32(0x202)), b.state(32, Slot.OTHER_FLAGS * 8)));

@@ -42,9 +42,8 @@ export class HostContext {
   readonly port: GuestPort;
   /** The vcpu that runs: its selectors and descriptor table fields are read and written in place. */
   cpu!: CpuState;
-  /** Instructions completed in this run before the loop was last entered, and its budget then in bytes of records. */
+  /** Instructions completed in this run before the loop was last entered. */
   retired = 0;
-  budget = 0;
   readonly #word: number;
   readonly #flags: { get(): number; set(value: number, mask: number): void };
 
@@ -90,7 +89,7 @@ export class HostContext {
 
   /** Instructions completed in this run so far. */
   retiredNow(): number {
-    return this.retired + (this.budget - (this.#state(State.remaining) | 0)) / Uop.size;
+    return this.retired + (this.#state(State.budget) - (this.#state(State.remaining) | 0)) / Uop.size;
   }
 
   /** Register number of the operand at `Uop.dst`, `Uop.src` or `Uop.base`. */

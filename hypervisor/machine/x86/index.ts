@@ -40,9 +40,25 @@ const TF = 0x100;
 const DEBUG_EXCEPTION = 1;
 const MIB = 1 << 20;
 
+/** Words of the state block. */
+const RFLAGS = Slot.RFLAGS * 2;
+const OTHER_FLAGS = Slot.OTHER_FLAGS * 2;
+const EXIT_KIND = State.exitKind / 4;
+const VECTOR = State.vector / 4;
+const ERROR_CODE = State.errorCode / 4;
+const TS = State.ts / 4;
+const EXIT_FLAG = State.exitFlag / 4;
+const BUDGET = State.budget / 4;
+const REMAINING = State.remaining / 4;
+const EXECUTED = State.executed / 4;
+const PENDING = State.pending / 4;
+const CURRENT = State.current / 4;
+/** Least budget of a run that the loop is entered for at once. */
+const ENOUGH = MARGIN / Uop.size + 1;
+
 interface BaseExports {
-  run(pc: number, acc: number): number;
-  resume(budget: number): number;
+  run(pc: number, instructions: number): number;
+  resume(instructions: number): number;
   step(pc: number): number;
   enter(): void;
   leave(): void;
@@ -75,8 +91,8 @@ export class X86Processor implements Processor {
   readonly #base: BaseExports;
   readonly #context: HostContext;
   readonly #functions: FunctionTable;
-  /** Index of the state block in 32-bit words. */
-  readonly #state: number;
+  /** The state block. */
+  readonly #block: Uint32Array;
   readonly #registers: RegisterFile;
   #asid = 0;
   /** Slow things done in this run, and when the clock was first looked at. */
@@ -89,7 +105,7 @@ export class X86Processor implements Processor {
     this.#u32 = memory.u32;
     this.#walker = walker;
     const state = memory.reserve(State.size);
-    this.#state = state >>> 2;
+    this.#block = memory.u32.subarray(state >>> 2, (state + State.size) >>> 2);
     this.exitFlag = state + State.exitFlag;
     memory.u16[(state + State.landing) >>> 1] = Handler.LAND;
     const frames = {
@@ -169,42 +185,45 @@ export class X86Processor implements Processor {
   }
 
   requestExit(): void {
-    this.#u32[this.exitFlag >>> 2] = 1;
+    this.#block[EXIT_FLAG] = 1;
   }
 
   run(cpu: CpuState, budget: number): Exit {
     if (cpu !== this.#registers.holder) this.#load(cpu);
-    const u32 = this.#u32;
-    const state = this.#state;
+    const block = this.#block;
     const cr3 = cpu.field(CpuLayout.cr3) as Mfn;
-    this.#asid = this.#tlb.asid(cr3);
-    this.#mmu.cr3 = cr3;
-    this.#mmu.asid = this.#asid;
-    u32[state + Slot.ASID * 2] = this.#asid;
-    u32[state + State.ts / 4] = cpu.field(CpuLayout.ts);
+    const asid = this.#tlb.asid(cr3);
+    if (asid !== this.#asid || cr3 !== this.#mmu.cr3) this.#useTable(cr3, asid);
+    block[TS] = cpu.field(CpuLayout.ts);
     this.retired = 0;
     this.#code.decoded = 0;
     this.#slow = 0;
     let exit = -1;
-    if (budget > MARGIN / Uop.size && !(u32[state + Reg.RFLAGS * 2] & TF) && u32[this.exitFlag >>> 2] === 0) {
-      const start = this.#slice(budget);
-      exit = this.#sliceDone(start, this.#base.resume(start));
-    } else this.#base.enter();
+    if (budget >= ENOUGH && (block[RFLAGS] & TF) === 0 && block[EXIT_FLAG] === 0)
+      exit = this.#sliceDone(this.#base.resume(this.#slice(budget)));
+    else this.#base.enter();
     if (exit < 0) {
       exit = this.#run(budget);
       this.#base.leave();
     }
     if (exit === Exit.Exception || exit === Exit.SoftInterrupt) {
-      cpu.setField(CpuLayout.vector, u32[state + State.vector / 4]);
-      cpu.setField(CpuLayout.errorCode, u32[state + State.errorCode / 4]);
+      cpu.setField(CpuLayout.vector, block[VECTOR]);
+      cpu.setField(CpuLayout.errorCode, block[ERROR_CODE]);
     }
     return exit as Exit;
+  }
+
+  #useTable(cr3: Mfn, asid: number): void {
+    this.#asid = asid;
+    this.#mmu.cr3 = cr3;
+    this.#mmu.asid = asid;
+    this.#set(Slot.ASID, asid, 0);
   }
 
   #load(cpu: CpuState): void {
     cpu.moveTo(this.#registers);
     this.#context.cpu = cpu;
-    this.#u32[this.#state + State.fxsave / 4] = cpu.address + CpuLayout.fxsave;
+    this.#block[State.fxsave / 4] = cpu.address + CpuLayout.fxsave;
   }
 
   /**
@@ -222,22 +241,22 @@ export class X86Processor implements Processor {
     return exit;
   }
 
-  /** Bytes of records for the next slice. */
+  /** Instructions for the next slice. */
   #slice(left: number): number {
     this.#context.retired = this.retired;
-    return (this.#context.budget = this.regions.slice(Math.min(left, SLICE)) * Uop.size);
+    return this.regions.slice(left < SLICE ? left : SLICE);
   }
 
   /** Counts what a slice has executed; the Exit that it ended in, or -1 when it is to go on. */
-  #sliceDone(start: number, code: number): number {
-    const executed = (start - (this.#u32[this.#state + State.remaining / 4] | 0)) / Uop.size;
+  #sliceDone(code: number): number {
+    const executed = this.#block[EXECUTED];
     this.retired += executed;
     if (this.regions.enabled) {
       this.regions.executed(executed);
       if (code === LoopExit.BUDGET) this.#sample();
     }
     if (code !== LoopExit.EXIT) return -1;
-    const kind = this.#u32[this.#state + State.exitKind / 4];
+    const kind = this.#block[EXIT_KIND];
     return kind === INTERNAL_EXIT ? -1 : kind;
   }
 
@@ -269,16 +288,16 @@ export class X86Processor implements Processor {
 
   /** Goes on with the registers in the state block, until `budget` instructions are retired or something happens. */
   #run(budget: number): Exit {
-    const u32 = this.#u32;
+    const block = this.#block;
     for (;;) {
       const left = budget - this.retired;
       if (left <= 0) return Exit.Budget;
-      if (u32[this.exitFlag >>> 2] !== 0) {
-        u32[this.exitFlag >>> 2] = 0;
+      if (block[EXIT_FLAG] !== 0) {
+        block[EXIT_FLAG] = 0;
         return Exit.Interrupted;
       }
       if (this.#code.decoded > MOST_DECODED && !this.exact) return Exit.Interrupted;
-      const trap = (u32[this.#state + Slot.OTHER_FLAGS * 2] & TF) !== 0;
+      const trap = (block[OTHER_FLAGS] & TF) !== 0;
       if (left <= MARGIN / Uop.size && this.retired !== 0 && !this.exact && !trap) return Exit.Budget;
       const pc = this.#resolve();
       if (pc === 0) return Exit.Exception;
@@ -290,8 +309,7 @@ export class X86Processor implements Processor {
         exit = this.#step(pc);
         if (exit < 0 && trap) return this.#debug();
       } else {
-        const start = this.#slice(left);
-        exit = this.#sliceDone(start, this.#base.run(pc, pc + start));
+        exit = this.#sliceDone(this.#base.run(pc, this.#slice(left)));
       }
       if (exit >= 0) return exit as Exit;
     }
@@ -299,21 +317,21 @@ export class X86Processor implements Processor {
 
   /** One instruction by its own function; -1: it is done, and nothing else happened. */
   #step(pc: number): number {
-    const state = this.#state;
-    this.#context.budget = 0;
-    this.#u32[state + State.remaining / 4] = 0;
+    const block = this.#block;
+    block[BUDGET] = 0;
+    block[REMAINING] = 0;
     for (;;) {
-      this.#u32[state + State.current / 4] = pc;
-      this.#u32[state + State.pending / 4] = 0;
+      block[CURRENT] = pc;
+      block[PENDING] = 0;
       const next = this.#base.step(pc);
-      if (next === Next.EXIT) return this.#u32[state + State.exitKind / 4];
+      if (next === Next.EXIT) return block[EXIT_KIND];
       // A locked operation that found its operand changed by another thread starts over.
       if (next === pc) continue;
       this.retired++;
       if (next === Next.JUMP || next === Next.EXIT_AFTER) {
         this.#set(Reg.RIP, this.#lo(Slot.BRANCH), this.#hi(Slot.BRANCH));
         if (next === Next.JUMP) return -1;
-        const kind = this.#u32[state + State.exitKind / 4];
+        const kind = block[EXIT_KIND];
         return kind === INTERNAL_EXIT ? -1 : kind;
       }
       const lo = this.#lo(Reg.RIP) + this.#u8[pc + Uop.len];
@@ -385,7 +403,7 @@ export class X86Processor implements Processor {
 
   /** A non-canonical address is #SS when the stack was meant, else #GP. */
   #badAddressVector(): number {
-    const record = this.#u32[this.#state + State.current / 4];
+    const record = this.#block[CURRENT];
     const info = this.#functions.info(this.#u8[record + Uop.cold] | (this.#u8[record + Uop.cold + 1] << 8));
     if (!info.shapes.some((shape) => shape.kind === "mem")) return info.description.options.stack ? 12 : 13;
     // With a segment prefix it isn't the stack segment, whatever the base.
@@ -397,13 +415,13 @@ export class X86Processor implements Processor {
   }
 
   #lo(slot: number): number {
-    return this.#u32[this.#state + slot * 2];
+    return this.#block[slot * 2];
   }
   #hi(slot: number): number {
-    return this.#u32[this.#state + slot * 2 + 1];
+    return this.#block[slot * 2 + 1];
   }
   #set(slot: number, lo: number, hi: number): void {
-    this.#u32[this.#state + slot * 2] = lo;
-    this.#u32[this.#state + slot * 2 + 1] = hi;
+    this.#block[slot * 2] = lo;
+    this.#block[slot * 2 + 1] = hi;
   }
 }

@@ -105,6 +105,9 @@ export const State = {
   errorCode: 0x108,
   /** u32: unspent budget, in bytes of records, when the loop returned. */
   remaining: 0x10c,
+  /** u32: with how much of it the loop was entered, and how many instructions were executed until it returned. */
+  budget: 0x124,
+  executed: 0x128,
   /** u32: not 0 while a store into the bounce buffer has yet to be carried out. */
   pending: 0x110,
   /** u32: the record being executed by its own function. */

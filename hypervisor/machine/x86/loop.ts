@@ -70,9 +70,17 @@ export function emitBase(
   const code = loop.emit();
   const loopIndex = module.func(loopType, [I64, I64, ...loop.locals], code);
   const around = loop.around(loopIndex);
-  const aroundIndex = module.func(loopType, [I64, I64, ...around.locals], around.code, "run");
-  module.func(instructionType, [], loop.resume(enter, leave, aroundIndex), "resume");
+  const aroundIndex = module.func(loopType, [I64, I64, ...around.locals], around.code);
+  const run = loop.run(aroundIndex);
+  module.func(loopType, [I64, I64, ...run.locals], run.code, "run");
+  const resume = loop.resume(enter, leave, aroundIndex);
+  module.func(instructionType, [I32, I64, I64, ...resume.locals], resume.code, "resume");
   return { bytes: module.build(), loopBytes: code.length };
+}
+
+interface Body {
+  readonly code: number[];
+  readonly locals: ValType[];
 }
 
 class LoopEmitter {
@@ -139,18 +147,25 @@ class LoopEmitter {
     return out;
   }
 
-  around(loop: number): { code: number[]; locals: ValType[] } {
-    const locals: ValType[] = [];
-    const b = new LoopBuilder(this.#a, { budget: 0, miss: 0, jump: 0, again: 0 }, locals);
-    b.around(loop, this.#instructionType, this.#regionType);
-    return { code: b.out, locals };
+  around(loop: number): Body {
+    return this.#whole((b) => b.around(loop, this.#instructionType, this.#regionType));
   }
 
-  /** (budget in bytes of records): a run from RIP, without a look from TypeScript at where that is. */
-  resume(enter: number, leave: number, around: number): number[] {
-    const b = new LoopBuilder(this.#a, { budget: 0, miss: 0, jump: 0, again: 0 }, []);
-    b.resume(enter, leave, around);
-    return b.out;
+  /** (record, instructions): runs so many from there. */
+  run(around: number): Body {
+    return this.#whole((b) => b.run(around));
+  }
+
+  /** (instructions): the same from RIP, without a look from TypeScript at where that is. */
+  resume(enter: number, leave: number, around: number): Body {
+    return this.#whole((b) => b.resume(enter, leave, around));
+  }
+
+  #whole(emit: (b: LoopBuilder) => void): Body {
+    const locals: ValType[] = [];
+    const b = new LoopBuilder(this.#a, { budget: 0, miss: 0, jump: 0, again: 0 }, locals);
+    emit(b);
+    return { code: b.out, locals };
   }
 
   #part(emit: (b: LoopBuilder) => void, labels: { jump?: number; again?: number } = {}): number[] {
@@ -407,14 +422,48 @@ class LoopBuilder extends InterpreterBuilder {
     this.emit(Op.end);
   }
 
+  /** From PC on as many instructions as the second parameter says. */
+  run(around: number): void {
+    this.emitVal(this.#slice(around, this.pc, this.#begin(this.acc)));
+    this.#count();
+  }
+
   resume(enter: number, leave: number, around: number): void {
-    const landing = this.#addresses.state + State.landing;
+    const budget = this.#begin(this.pc);
+    const code = this.variable(this.i32(LoopExit.NEED_CODE));
     this.emit(Op.call, ...leb(enter));
-    this.setSlot(Slot.BRANCH, this.slot(Slot.RIP));
-    // The record that lands at RIP counts as an instruction: one more is given.
-    const acc = this.add(this.localValue(0, I32), this.i32(landing + Uop.size));
-    this.emit(...this.i32(landing).code, ...acc.code, Op.call, ...leb(around));
+    const rip = this.let(this.slot(Slot.RIP));
+    const page = this.let(this.and(rip, this.i64(-4096)));
+    const slot = this.let(this.#codeSlot(rip));
+    const tag = this.memLoad(64, slot, this.#addresses.code);
+    this.if(this.eq(tag, this.or(page, this.slot(Slot.ASID))), () => {
+      const map = this.memLoad(32, slot, this.#addresses.code + 8);
+      const record = this.let(this.memLoad(32, this.#placeIn(map, rip), 0));
+      this.if(record, () => {
+        this.setSlot(Slot.PAGE, page);
+        this.assign(code, this.#slice(around, record, budget));
+      });
+    });
     this.emit(Op.call, ...leb(leave));
+    this.#count();
+    this.emitVal(code);
+  }
+
+  /** The budget of a slice of so many instructions, in bytes of records. */
+  #begin(instructions: Val): Val {
+    const budget = this.let(this.mul(instructions, this.i32(Uop.size)));
+    this.stateStore(32, State.budget, budget);
+    this.stateStore(32, State.remaining, budget);
+    return budget;
+  }
+
+  #slice(around: number, record: Val, budget: Val): Val {
+    return { t: I32, code: [...record.code, ...this.add(record, budget).code, Op.call, ...leb(around)] };
+  }
+
+  #count(): void {
+    const spent = this.sub(this.stateLoad(32, State.budget), this.stateLoad(32, State.remaining));
+    this.stateStore(32, State.executed, this.divU(spent, this.i32(Uop.size)));
   }
 
   /** JUMP: PC is a branch that has been executed, BRANCH where it goes. */
@@ -436,9 +485,14 @@ class LoopBuilder extends InterpreterBuilder {
     this.#br(this.#labels.again);
   }
 
+  /** Where the map of a page has the record for an address in the page. */
+  #placeIn(map: Val, address: Val): Val {
+    return this.add(map, this.shl(this.and(this.wrap(address), this.i32(4095)), this.i32(2)));
+  }
+
   /** The record for an address in the page of this map, or 0; the jump there is counted. */
   #recordAt(map: Val, address: Val): Val {
-    const place = this.let(this.add(map, this.shl(this.and(this.wrap(address), this.i32(4095)), this.i32(2))));
+    const place = this.let(this.#placeIn(map, address));
     // The distance from the map, a sixteenth of it, and a count has 4 bytes as a place in the map has.
     const count = this.let(this.add(map, this.and(this.shr(this.sub(place, map), this.i32(4)), this.i32(~3))));
     this.memStore(32, count, COUNTS_OFFSET, this.add(this.memLoad(32, count, COUNTS_OFFSET), this.i32(1)));
