@@ -92,6 +92,7 @@ export class Hypervisor {
   /** Its first bytes as a request of mmu_update and of mmuext_op, the most frequent arguments of all. */
   readonly mmuRequest: Of<typeof MmuUpdate>;
   readonly mmuextRequest: Of<typeof MmuextOp>;
+  readonly #virtual: boolean;
   /** Instructions per nanosecond of the x86 processor, measured on the real clock. */
   #rate = FIRST_RATE;
   #lastDomid = 0;
@@ -107,6 +108,7 @@ export class Hypervisor {
   constructor(memory: MachineMemory, options: HypervisorOptions) {
     this.memory = memory;
     this.time = new Time(memory, options.clock, options.wallclockAtBoot);
+    this.#virtual = options.clock.virtual;
     this.log = new HypervisorLog(() => this.time.now());
     this.guestConsoleIo = options.guestConsoleIo;
     this.profile = options.profile;
@@ -121,7 +123,7 @@ export class Hypervisor {
     DeviceBus.reserve(memory);
     this.walker = new PageWalker(memory);
     this.x86 = new X86Processor(memory, this.walker, this.processorHost());
-    this.x86.exact = options.clock.virtual;
+    this.x86.exact = this.#virtual;
     this.tlb = this.x86.tlb;
     const m2p = new MachineToPhys(memory);
     this.frames = new FrameTable(memory, this.tlb, m2p);
@@ -150,7 +152,7 @@ export class Hypervisor {
 
   /** The time stamp counter: system time in ns, `retired` instructions into the present run. */
   tsc(retired: number): { lo: number; hi: number } {
-    const now = this.time.now() + (this.time.clock.virtual ? retired : 0);
+    const now = this.time.now() + (this.#virtual ? retired : 0);
     return { lo: now >>> 0, hi: Math.floor(now / 4294967296) >>> 0 };
   }
 
@@ -176,7 +178,7 @@ export class Hypervisor {
 
   /** Charges the running vcpu for work done for it: advances the virtual clock, shortens the slice. */
   charge(ns: number): void {
-    this.time.clock.advance(ns);
+    if (this.#virtual) this.time.clock.advance(ns);
     this.#remaining -= ns;
   }
 
@@ -188,7 +190,7 @@ export class Hypervisor {
 
   /** On the real clock charges are estimates, by which a guest could choose what it calls: now and then time itself counts. */
   #askClock(): void {
-    if (this.time.clock.virtual || (++this.#asked & (CLOCK_EVERY - 1)) !== 0) return;
+    if (this.#virtual || (++this.#asked & (CLOCK_EVERY - 1)) !== 0) return;
     this.#remaining = Math.min(this.#remaining, this.#end - this.time.now());
   }
 
@@ -227,7 +229,7 @@ export class Hypervisor {
 
   #ring(queue: number): void {
     this.devices?.ring(queue);
-    if (this.time.clock.virtual && !this.#answers.active)
+    if (this.#virtual && !this.#answers.active)
       this.time.timers.set(this.#answers, this.time.now() + VIRTUAL_DEVICE_NS);
   }
 
@@ -284,7 +286,7 @@ export class Hypervisor {
   /** Runs the vcpu until its slice is over, a timer is due, somebody goes first, or interrupts want a look. */
   #run(vcpu: Vcpu): void {
     const { clock, timers } = this.time;
-    const { virtual } = clock;
+    const virtual = this.#virtual;
     const { processor } = vcpu.domain;
     const { profile } = this;
     const x86 = processor === this.x86;
@@ -302,7 +304,8 @@ export class Hypervisor {
         this.traps.deliverPending(vcpu);
         if (this.sched.reschedule) return;
       }
-      let budget = virtual ? this.#remaining : Math.max(MIN_REAL_BUDGET, Math.floor(this.#remaining * rate));
+      let budget = (this.#remaining * rate) | 0; // At most VIRTUAL_SLICE_NS, or ten times REAL_SLICE_NS.
+      if (!virtual && budget < MIN_REAL_BUDGET) budget = MIN_REAL_BUDGET;
       if (this.trace.insn > 0) {
         this.trace.insn--;
         this.trace.emitter.emit("instruction", vcpu);
@@ -331,12 +334,12 @@ export class Hypervisor {
 
   #handle(vcpu: Vcpu, exit: Exit): void {
     switch (exit) {
-      case Exit.Budget:
-      case Exit.Interrupted:
-        return;
       case Exit.Syscall:
         if (!vcpu.kernelMode) this.traps.userSyscall(vcpu);
         else if (this.dispatcher.call(vcpu) === CONTINUE) moveRip(vcpu.cpu, -SYSCALL_BYTES);
+        return;
+      case Exit.Budget:
+      case Exit.Interrupted:
         return;
       case Exit.Exception:
         this.traps.exception(vcpu);

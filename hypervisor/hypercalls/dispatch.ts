@@ -33,9 +33,10 @@ export class Dispatcher {
     const hv = this.#hv;
     const cpu = vcpu.cpu;
     hv.charge(HYPERCALL_NS);
-    const call = cpu.hi(Reg.RAX) === 0 ? this.#table[cpu.lo(Reg.RAX)] : undefined;
+    const nr = cpu.lo(Reg.RAX);
+    const call = cpu.hi(Reg.RAX) === 0 ? this.#table[nr] : undefined;
     if (call !== undefined) this.#args.loadRegisters(cpu, call.args);
-    const result = this.#run(vcpu, call, this.#args, cpu.lo(Reg.RAX));
+    const result = this.#run(vcpu, call, this.#args, nr);
     if (result === CONTINUE) this.#args.storeRegisters(cpu);
     else if (result !== NO_RESULT) cpu.setNum(Reg.RAX, result);
     return result;

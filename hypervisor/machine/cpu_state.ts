@@ -134,7 +134,8 @@ export class CpuState {
 
   /** Sets the register to a signed whole number of magnitude below 2^53, such as a hypercall's result. */
   setNum(reg: number, value: number): void {
-    this.set(reg, value >>> 0, Math.floor(value / 4294967296) >>> 0);
+    const lo = value | 0;
+    this.set(reg, lo, lo === value ? lo >> 31 : Math.floor(value / 4294967296));
   }
 
   /** The register as a virtual address, or -1 when it is not canonical. */
