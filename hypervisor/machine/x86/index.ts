@@ -249,14 +249,14 @@ export class X86Processor implements Processor {
 
   /** Counts what a slice has executed; the Exit that it ended in, or -1 when it is to go on. */
   #sliceDone(code: number): number {
-    const executed = this.#block[EXECUTED];
+    const executed = this.#block[EXECUTED] | 0; // Not made a double of.
     this.retired += executed;
     if (this.regions.enabled) {
       this.regions.executed(executed);
       if (code === LoopExit.BUDGET) this.#sample();
     }
     if (code !== LoopExit.EXIT) return -1;
-    const kind = this.#block[EXIT_KIND];
+    const kind = this.#block[EXIT_KIND] | 0;
     return kind === INTERNAL_EXIT ? -1 : kind;
   }
 
