@@ -251,11 +251,11 @@ export class X86Processor implements Processor {
   #sliceDone(code: number): number {
     const executed = this.#block[EXECUTED] | 0; // Not made a double of.
     this.retired += executed;
-    if (this.regions.enabled) {
-      this.regions.executed(executed);
+    this.regions.executed(executed);
+    if (code !== LoopExit.EXIT) {
       if (code === LoopExit.BUDGET) this.#sample();
+      return -1;
     }
-    if (code !== LoopExit.EXIT) return -1;
     const kind = this.#block[EXIT_KIND] | 0;
     return kind === INTERNAL_EXIT ? -1 : kind;
   }

@@ -127,7 +127,14 @@ export class RegionCache {
    * exceptions would show nothing of itself: when a sample is due, a slice is cut somewhere, by chance.
    */
   slice(limit: number): number {
-    if (this.#unsampled < SAMPLE_DUE || !this.enabled) return limit;
+    return this.#unsampled < SAMPLE_DUE ? limit : this.#cut(limit);
+  }
+
+  #cut(limit: number): number {
+    if (!this.enabled) {
+      this.#unsampled = 0;
+      return limit;
+    }
     this.#chance = (Math.imul(this.#chance, 1664525) + 1013904223) >>> 0;
     const usual = this.#unsampled / this.#slices;
     return Math.min(limit, MARGIN / Uop.size + 1 + Math.floor((this.#chance / 2 ** 32) * 2 * usual));
@@ -144,7 +151,7 @@ export class RegionCache {
     const worth = weight >= this.#slices * this.worth;
     this.#unsampled = 0;
     this.#slices = 0;
-    if (!worth) return;
+    if (!worth || !this.enabled) return;
     const page = around(0);
     if (!page || !this.#compilable(page, offset)) return;
     const { mfn } = page;
