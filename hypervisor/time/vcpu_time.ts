@@ -9,6 +9,7 @@ import { RUNSTATE_running, VcpuRunstateInfo } from "../../shared/abi/vcpu.ts";
 import { VcpuInfo, VcpuTimeInfo, VIRQ_TIMER, VMASST_TYPE_runstate_update_flag } from "../../shared/abi/xen.ts";
 import type { Va } from "../../shared/brand.ts";
 import type { Hypervisor } from "../hypervisor.ts";
+import { checkDataSegments } from "../traps/failsafe.ts";
 import { withKernelTable } from "../traps/guest_mode.ts";
 import type { Vcpu, VcpuHooks } from "../vcpu.ts";
 import { nsHigh } from "./time.ts";
@@ -48,6 +49,7 @@ export function setPeriodic(hv: Hypervisor, vcpu: Vcpu, periodNs: number): void 
 export function enterVcpu(hv: Hypervisor, vcpu: Vcpu): void {
   if (vcpu.periodicNs > 0) periodicTick(hv, vcpu);
   if (vcpu.runstateArea !== -1) withKernelTable(vcpu, () => writeRunstateArea(hv, vcpu));
+  checkDataSegments(hv, vcpu);
 }
 
 /** It lost the processor. */

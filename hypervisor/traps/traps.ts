@@ -167,6 +167,22 @@ export class Traps {
       cpu.set(Reg.RFLAGS, cpu.lo(Reg.RFLAGS) & ~Flag.DF, 0);
   }
 
+  /** At the failsafe callback, with the data segments' `selectors` in the frame: DS, ES, FS, GS. */
+  failsafe(vcpu: Vcpu, selectors: readonly number[]): void {
+    const { cpu } = vcpu;
+    const low = [cpu.big(Reg.RCX), cpu.big(Reg.R11), ...selectors.map(BigInt)];
+    const address = vcpu.failsafeCallback === -1 ? (0 as Va) : vcpu.failsafeCallback;
+    if (this.#hv.trace.traps) this.#hv.trace.emitter.emit("trap", vcpu, "failsafe", 0, -1);
+    if (!this.#bouncer.enter(vcpu, address, -1, vcpu.failsafeDisablesEvents)) return;
+    // The selectors lie between R11 and RIP: the frame reaches further down by four.
+    const bottom = cpu.va(Reg.RSP) - selectors.length * 8;
+    const frame = new BigUint64Array(low);
+    const written =
+      bottom >= 0 && this.#hv.access.write(vcpu, bottom as Va, new Uint8Array(frame.buffer), 0, frame.byteLength);
+    if (written) cpu.setVa(Reg.RSP, bottom as Va);
+    else this.#hv.crash(vcpu.domain, "its kernel stack can't take a failsafe frame");
+  }
+
   /** Before the guest runs: its NMI, or else its event upcall, if one waits and is not masked. */
   deliverPending(vcpu: Vcpu): void {
     if (vcpu.nmiPending && !vcpu.nmiMasked) {
