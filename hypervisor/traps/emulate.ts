@@ -6,7 +6,7 @@
 
 import type { Va } from "../../shared/brand.ts";
 import type { Hypervisor } from "../hypervisor.ts";
-import { type CpuState, Reg } from "../machine/cpu_state.ts";
+import { Reg } from "../machine/cpu_state.ts";
 import type { Vcpu } from "../vcpu.ts";
 import { readControl, readDebug, writeControl, writeDebug } from "./control_registers.ts";
 import { cpuid } from "./cpuid.ts";
@@ -56,17 +56,19 @@ export function emulatePrivileged(hv: Hypervisor, vcpu: Vcpu): boolean {
     case 0xe6:
     case 0xe7:
       if (!ports(hv, vcpu, opcode, b[insn.at + 1], insn.operandSize16)) return false;
-      return done(vcpu.cpu, insn.at + 2);
+      return done(hv, vcpu, insn.at + 2);
     case 0xec:
     case 0xed:
     case 0xee:
     case 0xef:
       if (!ports(hv, vcpu, opcode, vcpu.cpu.lo(Reg.RDX) & 0xffff, insn.operandSize16)) return false;
-      return done(vcpu.cpu, insn.at + 1);
+      return done(hv, vcpu, insn.at + 1);
     case 0xfa: // cli
     case 0xfb: // sti
       // With I/O privilege they do nothing: popf could not undo what they do, so kernels must use the upcall mask.
-      return ioPermitted(vcpu) && done(vcpu.cpu, insn.at + 1);
+      if (!ioPermitted(vcpu)) return false;
+      moveRip(vcpu.cpu, insn.at + 1); // And as in Xen, no single step ends here.
+      return true;
     default:
       return false;
   }
@@ -77,25 +79,25 @@ function emulateTwoByte(hv: Hypervisor, vcpu: Vcpu, insn: Instruction, opcode: n
   if (insn.at + 1 >= insn.length) return false;
   if (opcode === 0xa2) {
     cpuid(hv, vcpu);
-    return done(cpu, insn.at + 2);
+    return done(hv, vcpu, insn.at + 2);
   }
   if (!vcpu.kernelMode) return false;
   const modrm = insn.bytes[insn.at + 2];
   switch (opcode) {
     case 0x06: // clts
       hv.traps.setTs(vcpu, false);
-      return done(cpu, insn.at + 2);
+      return done(hv, vcpu, insn.at + 2);
     case 0x09: // wbinvd: there is no cache to write back
-      return done(cpu, insn.at + 2);
+      return done(hv, vcpu, insn.at + 2);
     case 0x20:
     case 0x21:
     case 0x22:
     case 0x23:
       return insn.at + 2 < insn.length && moveRegister(hv, vcpu, insn, opcode, modrm);
     case 0x30:
-      return writeMsr(hv, vcpu, cpu.lo(Reg.RCX), cpu.lo(Reg.RAX), cpu.lo(Reg.RDX)) && done(cpu, insn.at + 2);
+      return writeMsr(hv, vcpu, cpu.lo(Reg.RCX), cpu.lo(Reg.RAX), cpu.lo(Reg.RDX)) && done(hv, vcpu, insn.at + 2);
     case 0x32:
-      return readMsr(hv, vcpu, cpu.lo(Reg.RCX)) && done(cpu, insn.at + 2);
+      return readMsr(hv, vcpu, cpu.lo(Reg.RCX)) && done(hv, vcpu, insn.at + 2);
     default:
       return false;
   }
@@ -110,15 +112,16 @@ function moveRegister(hv: Hypervisor, vcpu: Vcpu, insn: Instruction, opcode: num
     const value = opcode === 0x20 ? readControl(hv, vcpu, special) : readDebug(vcpu, special);
     if (value === undefined) return false;
     cpu.setBig(general, value);
-    return done(cpu, insn.at + 3);
+    return done(hv, vcpu, insn.at + 3);
   }
   const value = cpu.big(general);
   const ok = opcode === 0x22 ? writeControl(hv, vcpu, special, value) : writeDebug(vcpu, special, value) === 0;
-  return ok === undefined || (ok && done(cpu, insn.at + 3)); // Not done yet: RIP stays.
+  return ok === undefined || (ok && done(hv, vcpu, insn.at + 3)); // Not done yet: RIP stays.
 }
 
-function done(cpu: CpuState, length: number): true {
-  moveRip(cpu, length);
+function done(hv: Hypervisor, vcpu: Vcpu, length: number): true {
+  moveRip(vcpu.cpu, length);
+  hv.traps.singleStep(vcpu);
   return true;
 }
 
@@ -171,6 +174,5 @@ export function emulateForced(hv: Hypervisor, vcpu: Vcpu): boolean {
   if (hv.trace.traps) hv.trace.emitter.emit("privileged", vcpu);
   hv.charge(EMULATE_NS);
   cpuid(hv, vcpu);
-  moveRip(vcpu.cpu, PREFIX.length + 2);
-  return true;
+  return done(hv, vcpu, PREFIX.length + 2);
 }

@@ -81,6 +81,7 @@ export function stringIo(hv: Hypervisor, vcpu: Vcpu, insn: Instruction, opcode: 
     if (insn.rep) cpu.setBig(Reg.RCX, cpu.big(Reg.RCX) - 1n);
   }
   if (!insn.rep || cpu.num(Reg.RCX) === 0) moveRip(cpu, insn.at + 1);
+  hv.traps.singleStep(vcpu);
   return true;
 }
 

@@ -99,10 +99,7 @@ export class Traps {
     const error = vcpu.cpu.field(CpuLayout.errorCode);
     switch (vector) {
       case TRAP_page_fault:
-        if (this.#hv.mm.handlePageFault(vcpu)) {
-          this.#hv.charge(DIRECT_STORE_NS);
-          return;
-        }
+        if (this.#directStore(vcpu)) return;
         break;
       case TRAP_invalid_op:
         if (emulateForced(this.#hv, vcpu)) return;
@@ -116,6 +113,23 @@ export class Traps {
         break;
     }
     this.inject(vcpu, vector, error);
+  }
+
+  #directStore(vcpu: Vcpu): boolean {
+    const { cpu } = vcpu;
+    const before = cpu.lo(Reg.RIP);
+    if (!this.#hv.mm.handlePageFault(vcpu)) return false;
+    this.#hv.charge(DIRECT_STORE_NS);
+    // Xen tells DR6 nothing of this one.
+    if (cpu.lo(Reg.RFLAGS) & Flag.TF && cpu.lo(Reg.RIP) !== before) this.inject(vcpu, TRAP_debug, 0);
+    return true;
+  }
+
+  /** The hypervisor has carried out an instruction, and RIP is behind it: the trap that TF asks for comes now. */
+  singleStep(vcpu: Vcpu): void {
+    if (!(vcpu.cpu.lo(Reg.RFLAGS) & Flag.TF)) return;
+    vcpu.debugReg[6] |= DR6_SINGLE_STEP;
+    this.inject(vcpu, TRAP_debug, 0);
   }
 
   /** `int n`, int3, int1: RIP is after the instruction. */
