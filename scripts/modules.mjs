@@ -18,7 +18,7 @@ export async function compiled(root, entries) {
   const cache = join(root, "node_modules", ".cache", "xenolith");
   const list = join(cache, "modules.json");
   try {
-    const known = readList(list, entries);
+    const known = readList(list, root, entries);
     const fresh = known?.sources.every(([path, stamp]) => stampOf(join(root, path)) === stamp);
     const folder = fresh ? known.folder : await compile(root, entries, cache, list);
     return entries.map((entry) => pathToFileURL(join(cache, folder, `${entry}.js`)).href);
@@ -28,7 +28,7 @@ export async function compiled(root, entries) {
   }
 }
 
-function readList(list, entries) {
+function readList(list, root, entries) {
   try {
     const known = JSON.parse(readFileSync(list, "utf8"));
     return String(known.entries) === String(entries) && known.node === process.version && known.root === root
@@ -64,7 +64,8 @@ async function compile(root, entries, cache, list) {
     metafile: true,
     logLevel: "silent",
   });
-  const sources = Object.keys(metafile.inputs).map((path) => [path, stampOf(join(root, path))]);
+  const inputs = [...Object.keys(metafile.inputs), "scripts/modules.mjs"]; // This file says how it is done.
+  const sources = inputs.map((path) => [path, stampOf(join(root, path))]);
   mkdirSync(cache, { recursive: true });
   // Written whole under another name first: a machine started at the same moment sees the old list or the new one.
   writeFileSync(`${list}.${process.pid}`, JSON.stringify({ root, entries, node: process.version, folder, sources }));
