@@ -118,6 +118,7 @@ export class GrantCopies {
       return status;
     }
     frames.adopt(mfn, target!);
+    frames.m2p.set(mfn, target!.grants.frameOf(ref)); // The accepting entry says what number the frame is to have.
     target!.grants.setFrame(ref, mfn);
     target!.grants.setFlags(ref, GTF_transfer_completed);
     return GNTST_okay;

@@ -111,6 +111,7 @@ it("transfer gives a frame that is in no other use to a domain that accepts one"
   expect(transfer(a.p2m[3], 2, 9)).toBe(GNTST_okay);
   expect([flagsOf(b, 9), f.frames.ownerOf(a.p2m[3])]).toEqual([GTF_accept_transfer | 12, 2]);
   expect(f.memory.frame(a.p2m[3])[0]).toBe(0x42);
+  expect(f.frames.m2p.get(a.p2m[3])).toBe(0x1234); // By the number that the entry asked for.
   expect([a.domain.memory.totPages, b.domain.memory.totPages]).toEqual([63, 65]);
   f.update(a, [[a.l1[0], 4, 0]]);
   expect(transfer(a.p2m[4], 2, 9)).toBe(GNTST_general_error); // As in Xen, the frame is lost to its owner all the same.
