@@ -109,12 +109,13 @@ function poll(hv: Hypervisor, vcpu: Vcpu, va: Va | -1): number {
   if (count > MAX_POLL_PORTS) return -XEN_EINVAL;
   if (count > 0 && !rangeOk(portsVa, count * 4)) return -XEN_EFAULT;
   if (hv.events.needsDelivery(vcpu)) return 0;
-  if (count > 0 && !hv.access.read(vcpu, portsVa, hv.scratchBytes, 0, count * 4)) return -XEN_EFAULT;
   const ports: Port[] = [];
   for (let i = 0; i < count; i++) {
-    const port = hv.scratch.getUint32(i * 4, true);
-    const channel = vcpu.domain.events.at(port);
-    if (channel === undefined || channel.state === PortState.Reserved) return -XEN_EINVAL;
+    // One by one, as in Xen: what lies behind a pending port doesn't matter.
+    const port = hv.access.readU32(vcpu, (portsVa + i * 4) as Va);
+    if (port === -1) return -XEN_EFAULT;
+    const state = vcpu.domain.events.at(port)?.state ?? PortState.Free;
+    if (state <= PortState.Reserved) return -XEN_EINVAL;
     if (hv.events.isPending(vcpu.domain, port)) return 0;
     ports.push(port as Port);
   }

@@ -337,6 +337,17 @@ describe("polls", () => {
     expect(poll(1n << 47n, 1)).toBe(-14);
     a.view.setUint32(0x200, 0, true);
     expect(poll(BigInt(FLAT + 0x200), 1)).toBe(-22); // Port 0 is reserved.
+    const closed = unbound(a, SELF);
+    expect(one(a, EVTCHNOP_close, closed)).toBe(0);
+    a.view.setUint32(0x200, closed, true);
+    expect(poll(BigInt(FLAT + 0x200), 1)).toBe(-22);
+    // The list is read as far as a port that is pending, and not to its end.
+    hv.memory.u32[a.domain.sharedInfo * 1024 + 2048 / 4] |= 1 << offered;
+    a.unmap(0x2000);
+    a.view.setUint32(0x1ffc, offered, true);
+    expect(poll(BigInt(FLAT + 0x1ffc), 2)).toBe(0);
+    a.view.setUint32(0x1ffc, inter, true);
+    expect(poll(BigInt(FLAT + 0x1ffc), 2)).toBe(-14);
     expect(a.domain.pollers).toBe(0);
     expect(poll(BigInt(FLAT + 0x200), 128)).toBe(-22);
     expect(a.call(__HYPERVISOR_sched_op, 3, 0x1000)).toBe(-14);
