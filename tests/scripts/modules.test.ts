@@ -1,6 +1,6 @@
 // What `npm start` loads: compiled once, kept, and made anew when a source has changed.
 
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -46,6 +46,23 @@ it("is made anew when a source has changed, be it in its time alone", async () =
   expect(changed.number).toBe(2);
   utimesSync(join(root, "number.ts"), 2, 2);
   expect((await load()).url).not.toBe(changed.url);
+});
+
+it("keeps variables variable, and constants constant", async () => {
+  writeFileSync(
+    join(root, "number.ts"),
+    "let count = 0;\nexport const step = 2;\nexport const next = (): number => (count += step);\n",
+  );
+  writeFileSync(
+    join(root, "entry.ts"),
+    'import { next } from "./number.ts";\nlet count = 5;\nnext();\ncount++;\nexport const number = next() * 10 + count;\n',
+  );
+  const { url, number } = await load();
+  expect(number).toBe(46);
+  const text = readFileSync(fileURLToPath(url), "utf8");
+  expect(text).toMatch(/^var count = 0;/m);
+  expect(text).toMatch(/^var count2 = 5;/m);
+  expect(text).toMatch(/^const step = 2;/m);
 });
 
 it("is made anew when other entry points are asked for", async () => {
