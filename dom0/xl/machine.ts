@@ -121,6 +121,9 @@ const BVT_OPTIONS = {
   allowance: { letter: "a", long: "ctx-allow", value: true },
 } as const;
 
+/** Ten days: more is refused by the hypervisor. */
+const MAX_WARP_LIMIT_MS = 864_000_000;
+
 /** An extension: the parameters of Borrowed Virtual Time, as `xl sched-credit` has credit's. */
 export const schedBvt: Command = {
   name: "sched-bvt",
@@ -149,7 +152,6 @@ export const schedBvt: Command = {
       return Number(text);
     };
     const allowanceUs = number("allowance", 10, 1_000_000);
-    if (allowanceUs !== undefined) setBvtAllowanceNs(kernel, allowanceUs * 1000);
     const name = lastOf("domain");
     const domid = name === undefined ? undefined : findDomain(context, name);
     const changes = options.some((o) => o.name !== "domain" && o.name !== "allowance");
@@ -166,10 +168,11 @@ export const schedBvt: Command = {
           (weight === undefined ? old.mcuAdvance : Math.max(1, Math.round(WEIGHT_SCALE / weight))),
         warp: warp === undefined ? old.warp : warp === "on",
         warpValue: number("warpValue", 0, 0x7fffffff) ?? old.warpValue,
-        warpLimitMs: number("warpLimit", 0, 1e9) ?? old.warpLimitMs,
-        unwarpLimitMs: number("unwarpLimit", 0, 1e9) ?? old.unwarpLimitMs,
+        warpLimitMs: number("warpLimit", 0, MAX_WARP_LIMIT_MS) ?? old.warpLimitMs,
+        unwarpLimitMs: number("unwarpLimit", 0, MAX_WARP_LIMIT_MS) ?? old.unwarpLimitMs,
       });
     }
+    if (allowanceUs !== undefined) setBvtAllowanceNs(kernel, allowanceUs * 1000);
     if (changes || allowanceUs !== undefined) return 0;
     const domids = domid === undefined ? toolstack.xc.domains().map((d) => d.domid) : [domid];
     const rows = domids.map((id) => {
