@@ -228,7 +228,8 @@ function isZero(a: Halves): boolean {
   return (a.lo | a.hi) === 0;
 }
 
-function pinOf(flags: number): number {
+/** What a mapping with these GNTMAP_ flags adds to its grant's `pins`. */
+export function pinOf(flags: number): number {
   const ro = flags & GNTMAP_readonly;
   return (
     (flags & GNTMAP_device_map ? (ro ? Pin.devr : Pin.devw) : 0) +

@@ -1,11 +1,14 @@
 // The walker over page types: recomputes every count and type from the page tables, pins, vcpus and grants themselves,
-// and compares with what the frame table says; checks what the translation cache holds against both. For tests, fuzzing
-// and the machine's checker(): it reads everything, changes nothing, and takes time in proportion to the machine's memory.
+// and compares with what the frame table says, and the uses of each grant with what is mapped of it; checks what the
+// translation cache holds against all that. For tests, fuzzing and the machine's checker(): it reads everything, changes
+// nothing, and takes time in proportion to the machine's memory.
 
 import { GNTMAP_device_map, GNTMAP_host_map, GNTMAP_readonly } from "../../shared/abi/grant_table.ts";
 import { DOMID_INVALID, DOMID_IO, DOMID_XEN } from "../../shared/abi/xen.ts";
 import type { DomId, Mfn, Va } from "../../shared/brand.ts";
 import type { Domain } from "../domain.ts";
+import type { GrantTable } from "../grants/grant_table.ts";
+import { pinOf } from "../grants/mapping.ts";
 import { CpuLayout } from "../machine/cpu_state.ts";
 import type { MachineMemory } from "../machine/memory.ts";
 import { ENTRIES_PER_TABLE, Pte, pteMfn } from "../machine/pte.ts";
@@ -35,6 +38,8 @@ export class Checker {
   #linear = new Int32Array(0);
   /** Domain and frame of each grant mapping, as `domid * 2^20 + mfn`. */
   #granted = new Set<number>();
+  /** Of each table, what the mappings add up to by reference, in the form of its `pins`. */
+  readonly #pins = new Map<GrantTable, Uint32Array>();
   #found: string[] = [];
 
   constructor(
@@ -56,8 +61,10 @@ export class Checker {
     this.#types = new Uint32Array(n);
     this.#linear = new Int32Array(n);
     this.#granted.clear();
+    this.#pins.clear();
     this.#found = [];
     for (const domain of this.#domains()) this.#countDomain(domain);
+    for (const { grants } of this.#domains()) this.#comparePins(grants);
     for (let mfn = this.#f.first as number; mfn < n; mfn++) this.#countFrame(mfn as Mfn);
     for (let mfn = this.#f.first as number; mfn < n; mfn++) this.#compare(mfn as Mfn);
     this.#checkTotals();
@@ -106,11 +113,25 @@ export class Checker {
       }
       const ref = maptrack.refs[handle];
       const mfn = remote.mfns[ref] as Mfn;
-      if (remote.pins[ref] === 0) this.#wrong(`grant ${ref} of d${remote.owner.id} is mapped but not pinned`);
+      const pins = this.#pins.get(remote) ?? new Uint32Array(remote.pins.length);
+      this.#pins.set(remote, pins);
+      pins[ref] += pinOf(flags);
+      if (remote.users[ref] !== domain.id)
+        this.#wrong(`grant ${ref} of d${remote.owner.id} is d${domain.id}'s, the table says d${remote.users[ref]}`);
       if (flags & GNTMAP_device_map)
         this.#use(mfn, flags & GNTMAP_readonly ? PageType.None : PageType.Writable, "device");
       if (flags & GNTMAP_host_map) this.#granted.add(domain.id * 1048576 + mfn);
     }
+  }
+
+  #comparePins(grants: GrantTable): void {
+    const found = this.#pins.get(grants);
+    for (let ref = 0; ref < grants.entries; ref++)
+      if (grants.pins[ref] !== (found?.[ref] ?? 0))
+        this.#wrong(
+          `grant ${ref} of d${grants.owner.id}: in use 0x${grants.pins[ref].toString(16)}, ` +
+            `mapped 0x${(found?.[ref] ?? 0).toString(16)}`,
+        );
   }
 
   #countFrame(mfn: Mfn): void {

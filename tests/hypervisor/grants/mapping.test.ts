@@ -193,6 +193,33 @@ describe("a mapped frame", () => {
     expect([flagsOf(b, 9), flagsOf(b, 10)]).toEqual([GTF_permit_access, GTF_permit_access]);
   });
 
+  it("is counted by the walker, use by use and user by user", () => {
+    const { grants } = b.domain;
+    grant(b, 9, 1, b.p2m[3]);
+    const first = map(a, 2, 9);
+    const second = map(a, 2, 9, HOST | RO, AT + FRAME_SIZE);
+    expect(grants.pins[9]).toBe(0x101);
+    f.clean();
+    for (const wrong of [0x100, 0x102, 0x1000101, 0]) {
+      grants.pins[9] = wrong;
+      expect(f.checker.check()).toEqual([`grant 9 of d2: in use 0x${wrong.toString(16)}, mapped 0x101`]);
+    }
+    grants.pins[9] = 0x101;
+    grants.pins[10] = 1;
+    expect(f.checker.check()).toEqual(["grant 10 of d2: in use 0x1, mapped 0x0"]);
+    grants.pins[10] = 0;
+    grants.users[9] = 2;
+    expect(f.checker.check()[0]).toBe("grant 9 of d2 is d1's, the table says d2");
+    grants.users[9] = 1;
+    // The mark of writing ends with the last that may write, that of reading with the last of all (XSA-230).
+    expect(unmap(a, first.handle)).toBe(GNTST_okay);
+    expect(flagsOf(b, 9)).toBe(GTF_permit_access | GTF_reading);
+    f.clean();
+    expect(unmap(a, second.handle, AT + FRAME_SIZE)).toBe(GNTST_okay);
+    expect(flagsOf(b, 9)).toBe(GTF_permit_access);
+    f.clean();
+  });
+
   it("whose entry was overwritten stays marked, and cannot be unmapped a second time", () => {
     grant(b, 9, 1, b.p2m[3]);
     const { handle } = map(a, 2, 9);
