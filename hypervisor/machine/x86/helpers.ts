@@ -1,11 +1,9 @@
 // Functions of the base module that an instruction's own function calls: looking operands up in the TLB, general
 // addresses, and flags in all their forms.
 
-import { Reg } from "../cpu_state.ts";
-import { Exit } from "../processor.ts";
 import type { Val } from "./builder.ts";
 import { type Addresses, type HelperIndexes, InterpreterBuilder } from "./interpreter.ts";
-import { AddressFlag, Lazy, Slot, State, Uop } from "./layout.ts";
+import { AddressFlag, Lazy, Slot, Uop } from "./layout.ts";
 import { I32, I64, type ModuleBuilder, Op, type ValType } from "./wasm.ts";
 
 /** What the base module imports, in this order. */
@@ -13,9 +11,6 @@ export interface BaseImports {
   readonly missRead: number;
   readonly missWrite: number;
 }
-
-/** TF, DF, NT, AC, ID: the flags beside the arithmetic ones that a vcpu has, rather than the hypervisor. */
-const KEPT_FLAGS = 0x244500;
 
 const NO_HELPERS: HelperIndexes = {
   readable: 0,
@@ -30,7 +25,7 @@ const NO_HELPERS: HelperIndexes = {
 };
 
 /** A function's body written with the values of a Builder. */
-class HelperBuilder extends InterpreterBuilder {
+export class HelperBuilder extends InterpreterBuilder {
   constructor(addresses: Addresses, params: number) {
     super({ addresses, helpers: NO_HELPERS, locals: [], firstLocal: params });
   }
@@ -69,12 +64,16 @@ class HelperBuilder extends InterpreterBuilder {
   }
 }
 
+/** What beginning and ending a run takes from here. */
+export interface FlagHelpers {
+  /** Emits what computes RFLAGS. */
+  flags(b: HelperBuilder): Val;
+  /** Function (value, mask): the arithmetic flags, and the others that the mask names. */
+  readonly setFlags: number;
+}
+
 /** Emits the helpers, exported by the names that the modules of instruction functions import. */
-export function emitHelpers(
-  module: ModuleBuilder,
-  a: Addresses,
-  imports: BaseImports,
-): { enter: number; leave: number } {
+export function emitHelpers(module: ModuleBuilder, a: Addresses, imports: BaseImports): FlagHelpers {
   const fn = (
     name: string,
     params: readonly ValType[],
@@ -118,7 +117,7 @@ export function emitHelpers(
   // Is the page at an address this frame still, in the TLB for code?
   fn("regionPage", [I64, I32], [I32], (b) => {
     const page = b.param(0, I64);
-    const slot = b.let(b.and(b.wrap(b.shr(page, b.i64(8))), b.i32(a.codeMask)));
+    const slot = b.let(b.codeSlot(page));
     const tagged = b.eq(b.peek(64, slot, a.code), b.or(page, b.slot(Slot.ASID)));
     b.give(b.and(tagged, b.eq(b.peek(32, slot, a.code + 12), b.param(1, I32))));
   });
@@ -171,8 +170,9 @@ export function emitHelpers(
     b.give(parityOf(b, b.let(b.slot(Slot.FLAG_STATE)), b.slot(Slot.FLAG_RESULT)));
   });
 
-  const getFlags = fn("getFlags", [], [I32], (b) => {
-    b.emitCall(eager);
+  const flags = (b: HelperBuilder): Val => {
+    const lazy = b.and(b.state(32, Slot.FLAG_STATE * 8), b.i32(Lazy.MASK));
+    b.if(lazy, () => b.emitCall(eager));
     const state = b.let(b.slot(Slot.FLAG_STATE));
     const result = b.let(b.slot(Slot.FLAG_RESULT));
     const cf = b.wrap(b.shr(state, b.i64(63)));
@@ -182,8 +182,9 @@ export function emitHelpers(
     all = b.or(all, b.shl(parityOf(b, state, result), b.i32(2)));
     all = b.or(all, b.shl(b.eqz(result), b.i32(6)));
     all = b.or(b.or(all, b.shl(sf, b.i32(7))), b.shl(of, b.i32(11)));
-    b.give(b.or(b.or(all, b.i32(0x202)), b.state(32, Slot.OTHER_FLAGS * 8)));
-  });
+    return b.or(b.or(all, b.i32(0x202)), b.state(32, Slot.OTHER_FLAGS * 8));
+  };
+  fn("getFlags", [], [I32], (b) => b.give(flags(b)));
 
   const setFlags = fn("setFlags", [I32, I32], [], (b) => {
     const value = b.param(0, I32);
@@ -199,21 +200,5 @@ export function emitHelpers(
     state = b.or(state, b.shl(b.xor(bit(2), zf), b.i64(60)));
     b.setSlot(Slot.FLAG_STATE, b.or(state, b.zext(b.and(value, b.i32(Lazy.AF)))));
   });
-  const enter = fn("enter", [], [], (b) => {
-    b.poke(32, b.i32(0), a.state + State.exitKind, b.i32(Exit.Budget));
-    const flags = b.let(b.slot(Slot.RFLAGS));
-    b.if(b.ne(flags, b.slot(Slot.FLAGS_LEFT)), () => {
-      b.setSlot(Slot.OTHER_FLAGS, b.i64(0));
-      b.emitVoidCall(setFlags, b.wrap(flags), b.i32(KEPT_FLAGS));
-    });
-  });
-  const leave = fn("leave", [], [], (b) => {
-    // `syscall` has just put them into R11.
-    const flags = b.variable(b.slot(Reg.R11));
-    const syscall = b.eq(b.state(32, State.exitKind), b.i32(Exit.Syscall));
-    b.if(b.eqz(syscall), () => b.assign(flags, b.zext(b.call(getFlags))));
-    b.setSlot(Slot.RFLAGS, flags);
-    b.setSlot(Slot.FLAGS_LEFT, flags);
-  });
-  return { enter, leave };
+  return { flags, setFlags };
 }

@@ -9,6 +9,7 @@
 
 import type { Val, Variable } from "./builder.ts";
 import type { Description } from "./describe.ts";
+import { emitEntries } from "./entry.ts";
 import { emitHelpers } from "./helpers.ts";
 import { CONDITIONAL_JUMPS, type HotEntry } from "./hot.ts";
 import { type Addresses, type HelperIndexes, InterpreterBuilder, LoopLocal } from "./interpreter.ts";
@@ -47,7 +48,7 @@ export function emitBase(
   const missRead = module.importFunction("missRead", [I32, I32, I32], [I32]);
   const missWrite = module.importFunction("missWrite", [I32, I32, I32], [I32]);
   module.table(FUNCTIONS + REGIONS);
-  const { enter, leave } = emitHelpers(module, a, { missRead, missWrite });
+  const flags = emitHelpers(module, a, { missRead, missWrite });
 
   const instructionType = module.type([I32], [I32]);
   const step: number[] = [
@@ -71,16 +72,8 @@ export function emitBase(
   const loopIndex = module.func(loopType, [I64, I64, ...loop.locals], code);
   const around = loop.around(loopIndex);
   const aroundIndex = module.func(loopType, [I64, I64, ...around.locals], around.code);
-  const run = loop.run(aroundIndex);
-  module.func(loopType, [I64, I64, ...run.locals], run.code, "run");
-  const resume = loop.resume(enter, leave, aroundIndex);
-  module.func(instructionType, [I32, I64, I64, ...resume.locals], resume.code, "resume");
+  emitEntries(module, a, flags, aroundIndex);
   return { bytes: module.build(), loopBytes: code.length };
-}
-
-interface Body {
-  readonly code: number[];
-  readonly locals: ValType[];
 }
 
 class LoopEmitter {
@@ -147,24 +140,10 @@ class LoopEmitter {
     return out;
   }
 
-  around(loop: number): Body {
-    return this.#whole((b) => b.around(loop, this.#instructionType, this.#regionType));
-  }
-
-  /** (record, instructions): runs so many from there. */
-  run(around: number): Body {
-    return this.#whole((b) => b.run(around));
-  }
-
-  /** (instructions): the same from RIP, without a look from TypeScript at where that is. */
-  resume(enter: number, leave: number, around: number): Body {
-    return this.#whole((b) => b.resume(enter, leave, around));
-  }
-
-  #whole(emit: (b: LoopBuilder) => void): Body {
+  around(loop: number): { code: number[]; locals: ValType[] } {
     const locals: ValType[] = [];
     const b = new LoopBuilder(this.#a, { budget: 0, miss: 0, jump: 0, again: 0 }, locals);
-    emit(b);
+    b.around(loop, this.#instructionType, this.#regionType);
     return { code: b.out, locals };
   }
 
@@ -276,7 +255,7 @@ class LoopBuilder extends InterpreterBuilder {
       default: {
         // STRADDLE: right only while the page behind is the frame that it was decoded from.
         const next = this.let(this.add(this.slot(Slot.PAGE), this.i64(4096)));
-        const slot = this.let(this.#codeSlot(next));
+        const slot = this.let(this.codeSlot(next));
         const tag = this.memLoad(64, slot, this.#addresses.code);
         const asid = this.localValue(LoopLocal.ASID, I64);
         const same = this.eq(this.memLoad(32, slot, this.#addresses.code + 8), this.memLoad(32, pc, Uop.imm));
@@ -302,10 +281,6 @@ class LoopBuilder extends InterpreterBuilder {
   #ripOfRecord(): void {
     const rel = this.zext(this.memLoad(16, this.pc, Uop.rel));
     this.setSlot(Slot.RIP, this.add(this.slot(Slot.PAGE), rel));
-  }
-
-  #codeSlot(address: Val): Val {
-    return this.and(this.wrap(this.shr(address, this.i64(8))), this.i32(this.#addresses.codeMask));
   }
 
   /** BUDGET: PC is the record to go on at. */
@@ -401,7 +376,7 @@ class LoopBuilder extends InterpreterBuilder {
       this.assign(kind, { t: I32, code: call });
       this.if(this.leS(remaining, this.i32(MARGIN)), () => leave(LoopExit.BUDGET));
       const page = this.let(this.and(branch, this.i64(-4096)));
-      const slot = this.let(this.#codeSlot(branch));
+      const slot = this.let(this.codeSlot(branch));
       const tag = this.memLoad(64, slot, this.#addresses.code);
       this.if(this.ne(tag, this.or(page, this.slot(Slot.ASID))), () => leave(LoopExit.NEED_CODE));
       const map = this.memLoad(32, slot, this.#addresses.code + 8);
@@ -422,55 +397,11 @@ class LoopBuilder extends InterpreterBuilder {
     this.emit(Op.end);
   }
 
-  /** From PC on as many instructions as the second parameter says. */
-  run(around: number): void {
-    this.emitVal(this.#slice(around, this.pc, this.#begin(this.acc)));
-    this.#count();
-  }
-
-  resume(enter: number, leave: number, around: number): void {
-    const budget = this.#begin(this.pc);
-    const code = this.variable(this.i32(LoopExit.NEED_CODE));
-    this.emit(Op.call, ...leb(enter));
-    const rip = this.let(this.slot(Slot.RIP));
-    const page = this.let(this.and(rip, this.i64(-4096)));
-    const slot = this.let(this.#codeSlot(rip));
-    const tag = this.memLoad(64, slot, this.#addresses.code);
-    this.if(this.eq(tag, this.or(page, this.slot(Slot.ASID))), () => {
-      const map = this.memLoad(32, slot, this.#addresses.code + 8);
-      const record = this.let(this.memLoad(32, this.#placeIn(map, rip), 0));
-      this.if(record, () => {
-        this.setSlot(Slot.PAGE, page);
-        this.assign(code, this.#slice(around, record, budget));
-      });
-    });
-    this.emit(Op.call, ...leb(leave));
-    this.#count();
-    this.emitVal(code);
-  }
-
-  /** The budget of a slice of so many instructions, in bytes of records. */
-  #begin(instructions: Val): Val {
-    const budget = this.let(this.mul(instructions, this.i32(Uop.size)));
-    this.stateStore(32, State.budget, budget);
-    this.stateStore(32, State.remaining, budget);
-    return budget;
-  }
-
-  #slice(around: number, record: Val, budget: Val): Val {
-    return { t: I32, code: [...record.code, ...this.add(record, budget).code, Op.call, ...leb(around)] };
-  }
-
-  #count(): void {
-    const spent = this.sub(this.stateLoad(32, State.budget), this.stateLoad(32, State.remaining));
-    this.stateStore(32, State.executed, this.divU(spent, this.i32(Uop.size)));
-  }
-
   /** JUMP: PC is a branch that has been executed, BRANCH where it goes. */
   lookUp(): void {
     const target = this.branchLocal;
     const rest = this.let(this.sub(this.sub(this.acc, this.pc), this.i32(Uop.size)));
-    const slot = this.let(this.#codeSlot(target));
+    const slot = this.let(this.codeSlot(target));
     const page = this.let(this.and(target, this.i64(-4096)));
     const tag = this.memLoad(64, slot, this.#addresses.code);
     const asid = this.localValue(LoopLocal.ASID, I64);
@@ -485,14 +416,9 @@ class LoopBuilder extends InterpreterBuilder {
     this.#br(this.#labels.again);
   }
 
-  /** Where the map of a page has the record for an address in the page. */
-  #placeIn(map: Val, address: Val): Val {
-    return this.add(map, this.shl(this.and(this.wrap(address), this.i32(4095)), this.i32(2)));
-  }
-
   /** The record for an address in the page of this map, or 0; the jump there is counted. */
   #recordAt(map: Val, address: Val): Val {
-    const place = this.let(this.#placeIn(map, address));
+    const place = this.let(this.placeIn(map, address));
     // The distance from the map, a sixteenth of it, and a count has 4 bytes as a place in the map has.
     const count = this.let(this.add(map, this.and(this.shr(this.sub(place, map), this.i32(4)), this.i32(~3))));
     this.memStore(32, count, COUNTS_OFFSET, this.add(this.memLoad(32, count, COUNTS_OFFSET), this.i32(1)));

@@ -117,8 +117,8 @@ export const control: readonly Description[] = [
   instruction("int", ["cd Ib"], { flow: "stop" }, (b, vector) => b.exitAfter(Exit.SoftInterrupt, vector.read())),
   instruction("ud2", ["0f0b", "0fb9 Ev,Gv", "0fff Ev,Gv"], { flow: "stop" }, (b) => b.fault(6)),
   instruction("syscall", ["0f05"], { flow: "stop" }, (b) => {
+    // R11 is set where the run ends, with RFLAGS (entry.ts).
     b.setReg(Reg.RCX, 64, b.let(b.nextRip()));
-    b.setReg(Reg.R11, 64, b.zext(b.rflags()));
     b.exitAfter(Exit.Syscall);
   }),
   instruction("privileged", PRIVILEGED, {}, (b) => b.exit(Exit.Privileged)),
