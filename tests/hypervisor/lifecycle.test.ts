@@ -2,12 +2,14 @@
 // it leaves, and what is told of it.
 
 import { beforeEach, expect, it } from "vitest";
+import { Pin } from "../../hypervisor/grants/grant_table.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import { reportState } from "../../hypervisor/lifecycle.ts";
 import { Reg } from "../../hypervisor/machine/cpu_state.ts";
 import { PageType } from "../../hypervisor/memory/frame_table.ts";
 import { XEN_DOMCTL_destroydomain, XEN_DOMCTL_INTERFACE_VERSION, XenDomctl } from "../../shared/abi/domctl.ts";
 import { XEN_ERESTART } from "../../shared/abi/errno.ts";
+import { GNTMAP_device_map, GNTMAP_readonly, GNTST_okay, GTF_permit_access } from "../../shared/abi/grant_table.ts";
 import { VCPUOP_register_vcpu_info } from "../../shared/abi/vcpu.ts";
 import { __HYPERVISOR_domctl, __HYPERVISOR_vcpu_op, VIRQ_DOM_EXC } from "../../shared/abi/xen.ts";
 import type { DomId, Mfn, Port, Va } from "../../shared/brand.ts";
@@ -73,6 +75,34 @@ it("the registers of a domain that ran last are not written into frames that wer
   const frame = hv.memory.frame((cpu.address >>> 12) as Mfn).fill(0xaa);
   hv.x86.run(other, 1);
   expect(frame.every((byte) => byte === 0xaa)).toBe(true);
+});
+
+it("nor because it has mapped much, of itself or of others (XSA-380)", () => {
+  const a = new BareDomain(hv, 1);
+  const b = new BareDomain(hv, 2);
+  const { mappings } = hv.grants;
+  const uses = (): number => [a, b].reduce((sum, of) => sum + of.domain.grants.pins.reduce((x, y) => x + y), 0);
+  for (const granter of [a, b])
+    for (let ref = 8; ref < 208; ref++) {
+      const entry = granter.domain.grants.frames[0] * 1024 + ref * 2;
+      hv.memory.u32[entry] = GTF_permit_access | (1 << 16);
+      hv.memory.u32[entry + 1] = granter.data;
+      const flags = GNTMAP_device_map | GNTMAP_readonly;
+      expect(mappings.map(a.vcpu, granter.domain.id, ref, flags, { lo: 0, hi: 0 })).toBe(GNTST_okay);
+    }
+  expect(uses()).toBe(400 * Pin.devr);
+  const released: number[] = [];
+  const releaseAll = mappings.releaseAll.bind(mappings);
+  mappings.releaseAll = (domain, budget) => {
+    const before = uses();
+    const left = releaseAll(domain, budget);
+    released.push((before - uses()) / Pin.devr);
+    expect(checker()).toEqual([]);
+    return left;
+  };
+  expect(destroy()).toBe(0);
+  expect(Math.max(...released)).toBe(128);
+  expect(uses()).toBe(0);
 });
 
 it("a kernel in TypeScript, whose calls are not continued behind its back, is told to call again", () => {
