@@ -41,7 +41,7 @@ const SYSCALL_BYTES = 2;
 /** Instructions a run is given at least on the real clock: fewer and the crossing costs more than the work. */
 const MIN_REAL_BUDGET = 1000;
 /** Exits, or looks at whether others must run, between two looks at the real clock (a power of 2): each costs 60 ns. */
-const CLOCK_EVERY = 16;
+const CLOCK_EVERY = 32;
 /** Instructions per nanosecond assumed before the first measurement. */
 const FIRST_RATE = 0.1;
 
@@ -288,27 +288,28 @@ export class Hypervisor {
     const { clock, timers } = this.time;
     const virtual = this.#virtual;
     const { processor } = vcpu.domain;
-    const { profile } = this;
+    const { profile, sched, trace } = this;
+    const { u8 } = this.memory;
     const x86 = processor === this.x86;
     const rate = virtual || !x86 ? 1 : this.#rate;
     const nsEach = 1 / rate;
     const start = this.time.now();
     const most = virtual ? VIRTUAL_SLICE_NS : REAL_SLICE_NS;
-    const end = Math.min(this.sched.sliceEnd, timers.next, start + most);
+    const end = Math.min(sched.sliceEnd, timers.next, start + most);
     this.#end = end;
     this.#remaining = end - start;
     this.current = vcpu;
     let undisturbed = true;
-    while (this.#remaining > 0 && !this.sched.reschedule) {
-      if (this.memory.u8[vcpu.vcpuInfo] !== 0 || vcpu.nmiPending) {
+    while (this.#remaining > 0 && !sched.reschedule) {
+      if (u8[vcpu.vcpuInfo] !== 0 || vcpu.nmiPending) {
         this.traps.deliverPending(vcpu);
-        if (this.sched.reschedule) return;
+        if (sched.reschedule) return;
       }
       let budget = (this.#remaining * rate) | 0; // At most VIRTUAL_SLICE_NS, or ten times REAL_SLICE_NS.
       if (!virtual && budget < MIN_REAL_BUDGET) budget = MIN_REAL_BUDGET;
-      if (this.trace.insn > 0) {
-        this.trace.insn--;
-        this.trace.emitter.emit("instruction", vcpu);
+      if (trace.insn > 0) {
+        trace.insn--;
+        trace.emitter.emit("instruction", vcpu);
         budget = 1;
       }
       if (profile !== undefined) profile.enterRun(vcpu.domain, x86);

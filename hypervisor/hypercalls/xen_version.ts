@@ -45,10 +45,10 @@ const XEN_COMMANDLINE_LEN_SHOWN = DENIED.length + 1;
 
 /** (command, buffer) */
 export const xenVersion: Handler = (hv, vcpu, a) => {
+  const command = a.i32(0);
+  if (command === XENVER_version) return info.XEN_MAJOR * 65536 + info.XEN_MINOR;
   const va = a.va(1);
-  switch (a.i32(0)) {
-    case XENVER_version:
-      return info.XEN_MAJOR * 65536 + info.XEN_MINOR;
+  switch (command) {
     case XENVER_extraversion:
       return text(hv, vcpu, va, info.EXTRAVERSION, XEN_EXTRAVERSION_LEN);
     case XENVER_compile_info:
