@@ -182,6 +182,5 @@ export function canonical(lo: number, hi: number): Va | -1 {
 
 /** Bits 63 to 32 of the full address that a 48-bit form stands for. */
 export function vaHigh(va: Va): number {
-  const hi = Math.floor(va / 4294967296);
-  return hi & 0x8000 ? (hi | 0xffff0000) >>> 0 : hi;
+  return ((va / 65536) >> 16) >>> 0; // Bits 47 to 16 as an int, so that the shift repeats bit 47.
 }
