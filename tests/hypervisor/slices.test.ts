@@ -9,7 +9,7 @@ import { BareDomain, FLAT } from "../harness/bare.ts";
 
 const CALL_NS = 1_000_000;
 /** Calls between two looks at the clock. */
-const LOOK_EVERY = 16;
+const LOOK_EVERY = 32;
 
 it("a guest whose hypercalls take longer than they are charged for loses the processor soon", () => {
   let nowNs = 0;
