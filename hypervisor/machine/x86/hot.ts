@@ -195,8 +195,10 @@ const chains: readonly string[] = [
   "shr r32,i8 & movzx r32,r8",
   "xor r32,m32x & mov r32,r32 & cmp r64,i64 +5",
   "push r64 & push r64",
+  "push r64 & push r64 & mov r32,i32",
   "push r64 & mov r64,r64",
   "pop r64 & pop r64",
+  "pop r64 & pop r64 & ret",
 ];
 
 /** The table, every memory operand in both of the loop's addressing forms. `has`: is there such an instruction? */
