@@ -97,6 +97,35 @@ describe("emulation", () => {
     expect(run(0xe5, 0x80)).toBe("#GP"); // Four ports.
   });
 
+  test("with TF the debug exception comes behind what was emulated; not behind cli and sti, nor behind what faults", () => {
+    setIopl(1);
+    const HANDLER = 0x700;
+    for (const vector of [1, 14]) vcpu.traps.set(vector, 0, 0xe033, (FLAT + HANDLER + vector) as Va);
+    const step = (...bytes: number[]): (number | "#GP" | undefined)[] => {
+      vcpu.cpu.set(Reg.RFLAGS, 0x302, 0);
+      vcpu.cpu.setNum(Reg.RSP, FLAT + 0x8000);
+      vcpu.debugReg[6] = 0n;
+      const went = run(...bytes);
+      const stepped = went === HANDLER + 1;
+      expect(vcpu.debugReg[6]).toBe(stepped ? 0x4000n : 0n);
+      // The frame's RIP lies behind RCX and R11.
+      return [went, stepped ? a.view.getUint32(vcpu.cpu.num(Reg.RSP) - FLAT + 16, true) - FLAT : undefined];
+    };
+    expect(step(0x0f, 0xa2)).toEqual([HANDLER + 1, 2]); // cpuid
+    expect(step(0x0f, 0x06)).toEqual([HANDLER + 1, 2]); // clts
+    expect(step(0xec)).toEqual([HANDLER + 1, 1]); // in al, dx
+    expect(step(0xe6, 0x80)).toEqual([HANDLER + 1, 2]); // out 0x80, al
+    expect(step(0xfa)).toEqual([1, undefined]); // cli
+    expect(step(0xfb)).toEqual([1, undefined]); // sti
+    expect(step(0xf4)).toEqual(["#GP", undefined]); // hlt
+    vcpu.cpu.setNum(Reg.RDI, FLAT + 0x900);
+    expect(step(0x6c)).toEqual([HANDLER + 1, 1]); // insb
+    vcpu.cpu.setNum(Reg.RDI, 0x1000);
+    expect(step(0x6c)).toEqual([HANDLER + 14, undefined]);
+    vcpu.cpu.set(Reg.RFLAGS, 0x202, 0);
+    expect(run(0x0f, 0x06)).toBe(2);
+  });
+
   test("CR0, CR2, CR3, CR4; only TS of CR0 can change", () => {
     expect(run(0x0f, 0x20, 0xc3)).toBe(3);
     expect(vcpu.cpu.big(Reg.RBX)).toBe(0x80050033n);
