@@ -160,6 +160,19 @@ describe("promotion to a table", () => {
     expect(words[0]).toBe(7);
   });
 
+  it("with m2p_strict doesn't show it in a table of user mode, not by a translation of before either", () => {
+    const m2p = 0x800000000000 as Va;
+    expect(f.tlb.access(a.vcpu, m2p, false)).toBe(f.frames.m2p.firstFrame);
+    expect(f.ext(a, MMUEXT_NEW_USER_BASEPTR, a.l4)).toBe(0);
+    expect(f.tlb.access(a.vcpu, m2p, false)).toBe(f.frames.m2p.firstFrame);
+    a.domain.m2pStrict = true;
+    expect(f.ext(a, MMUEXT_NEW_USER_BASEPTR, a.l4)).toBe(0);
+    expect(f.tlb.access(a.vcpu, m2p, false)).toBe(-1);
+    expect(f.ext(a, MMUEXT_NEW_BASEPTR, a.l4)).toBe(0);
+    expect(f.tlb.access(a.vcpu, m2p, false)).toBe(f.frames.m2p.firstFrame);
+    f.clean();
+  });
+
   it("refuses changes of the hypervisor's slots", () => {
     expect(f.update(a, [[a.l4, 256, lo(a.l3, P)]]).error).toBe(-XEN_EINVAL);
     expect(f.update(a, [[a.l4, 271, 0]]).error).toBe(-XEN_EINVAL);
