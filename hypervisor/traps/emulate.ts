@@ -1,7 +1,7 @@
 // Emulation of the privileged instructions that a PV kernel may use, and of the forced-emulation prefix. Called when a
 // processor stops at such an instruction (Exit.Privileged, or #UD for the prefix). The list is Xen 4.17's (its PV
 // emulator's `validate`): in, out, ins, outs, cli and sti (with I/O privilege; no effect), clts, wbinvd, mov from and to
-// control and debug registers, rdmsr, wrmsr, xsetbv, cpuid. All others are #GP: hlt, invlpg, lmsw, swapgs, lgdt, rdpmc ...
+// control and debug registers, rdmsr, wrmsr, cpuid; not xsetbv. All others are #GP: hlt, invlpg, lmsw, swapgs, lgdt, rdpmc ...
 // User mode gets #GP for all but cpuid and permitted I/O ports.
 
 import type { Va } from "../../shared/brand.ts";
