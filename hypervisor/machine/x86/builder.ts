@@ -114,7 +114,7 @@ export abstract class Builder {
    * many bytes, which may be a copy when they cross a page: `commit` puts what was written to it where it belongs. Ends
    * the instruction without effect when it faults.
    */
-  abstract pointer(address: Val, write: boolean, bytes?: number): Val;
+  abstract pointer(address: Val, write: boolean, bytes?: number | Val): Val;
   /** After the stores to a `pointer` of more than one byte, and before anything else can end the instruction. */
   abstract commit(): void;
   /** Host address of the vcpu's fxsave image. Ends the instruction by #NM while CR0.TS is set. */

@@ -99,10 +99,11 @@ export function emitHelpers(module: ModuleBuilder, a: Addresses, imports: BaseIm
         b.giveAndReturn(b.add(b.wrap(at), b.peek(32, slot, a.data + 16))),
       );
       if (tag === 8) {
-        // A page with code: the store may go where no code is.
+        // A page with code: the store may go where no code is. Of more than 16 bytes there is something between the two ends.
         const granules = b.let(b.peek(32, slot, a.data + 24));
         const readable = b.eq(page, b.peek(64, slot, a.data));
-        b.if(b.and(readable, b.ne(granules, b.i32(0))), () => {
+        const short = b.leU(size, b.i32(16));
+        b.if(b.and(b.and(readable, short), b.ne(granules, b.i32(0))), () => {
           const granule = (address: Val): Val =>
             b.peek(8, b.add(granules, b.shr(b.and(b.wrap(address), b.i32(4095)), b.i32(4))), 0);
           b.if(b.eqz(b.or(granule(at), granule(last))), () =>

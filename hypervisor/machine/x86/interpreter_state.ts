@@ -242,8 +242,10 @@ export abstract class StateBuilder extends Builder {
     if (!this.labels) this.stateStore(32, State.pending, this.i32(0));
   }
 
-  pointer(address: Val, write: boolean, bytes = 1): Val {
-    return this.translate((bytes * 8) as Size, this.let(address), write ? 8 : 0);
+  pointer(address: Val, write: boolean, bytes: number | Val = 1): Val {
+    const at = this.let(address);
+    if (typeof bytes === "number") return this.translate((bytes * 8) as Size, at, write ? 8 : 0);
+    return this.hostOf(at, bytes, write ? 8 : 0);
   }
 
   commit(): void {
@@ -261,21 +263,24 @@ export abstract class StateBuilder extends Builder {
 
   /** Host address of an operand that lies in one page which the TLB has; `tag` 0 for reading, 8 for writing. */
   protected translate(size: Size, at: Val, tag: number): Val {
+    if (!this.labels) return this.hostOf(at, this.i32(size / 8), tag);
     this.facts.leaves = true;
-    if (!this.labels) {
-      const fn = tag ? this.helpers.writable : this.helpers.readable;
-      const code = [...at.code, Op.i32Const, size / 8, Op.call, ...leb(fn)];
-      const host = this.let({ t: I32, code });
-      this.emitVal(host);
-      this.emit(Op.i32Eqz, Op.if, 0x40, Op.i32Const, Next.EXIT, Op.return, Op.end);
-      return host;
-    }
     const slot = this.let(this.tlbSlot(at));
     const last = size === 8 ? at : this.add(at, this.i64(size / 8 - 1));
     const page = this.or(this.and(last, this.i64(-4096)), this.localValue(LoopLocal.ASID, I64));
     const tags = this.memLoad(64, slot, this.addresses.data + tag);
     this.missIf(this.ne(page, tags));
     return this.let(this.add(this.wrap(at), this.memLoad(32, slot, this.addresses.data + 16)));
+  }
+
+  /** The same of `bytes` (I32) that lie in one page, or may be put together aside, by a call: in an instruction's own function. */
+  protected hostOf(at: Val, bytes: Val, tag: number): Val {
+    this.facts.leaves = true;
+    const fn = tag ? this.helpers.writable : this.helpers.readable;
+    const host = this.let({ t: I32, code: [...at.code, ...bytes.code, Op.call, ...leb(fn)] });
+    this.emitVal(host);
+    this.emit(Op.i32Eqz, Op.if, 0x40, Op.i32Const, Next.EXIT, Op.return, Op.end);
+    return host;
   }
 
   protected tlbSlot(at: Val): Val {

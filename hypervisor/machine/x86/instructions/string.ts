@@ -76,6 +76,19 @@ class Strings {
     return b.let(b.select(this.down, whole, room));
   }
 
+  /**
+   * Host address of the first of so many elements that are to be written, all in one page: what was decoded from any of them is
+   * dropped.
+   */
+  target(to: Val, elements: Val): Val {
+    const { b } = this;
+    // Downwards it is the last in memory, and the one that a fault is at.
+    b.if(this.down, () => b.pointer(to, true));
+    const bytes = b.let(b.shl(elements, b.i64(this.shift)));
+    const behind = b.let(b.select(this.down, b.sub(bytes, b.i64(this.size / 8)), b.i64(0)));
+    return b.let(b.add(b.pointer(b.sub(to, behind), true, b.wrap(bytes)), b.wrap(behind)));
+  }
+
   least(x: Val, y: Val): Val {
     return this.b.let(this.b.select(this.b.ltU(x, y), x, y));
   }
@@ -117,7 +130,7 @@ function repMovs(b: Builder, width: 32 | 64, operand: Operand): void {
       () => b.store(s.size, to, b.load(s.size, from)),
       () => {
         const source = b.pointer(from, false);
-        const target = b.pointer(to, true);
+        const target = s.target(to, whole);
         const bytes = b.let(b.shl(b.wrap(whole), b.i32(s.shift)));
         const bulk = b.let(b.and(b.leU(bytes, b.sub(target, source)), b.eqz(s.down)));
         b.assign(done, b.select(bulk, whole, s.few(whole)));
@@ -155,7 +168,7 @@ function repStos(b: Builder, width: 32 | 64, size: Size): void {
       b.eqz(whole),
       () => b.store(size, to, value),
       () => {
-        const target = b.pointer(to, true);
+        const target = s.target(to, whole);
         const bytes = b.shl(b.wrap(whole), b.i32(s.shift));
         const byte = b.let(b.and(b.wrap(value), b.i32(0xff)));
         const repeated = { 8: 1, 16: 0x101, 32: 0x1010101, 64: 0x101010101010101n }[size];

@@ -55,6 +55,35 @@ describe("code that changes", () => {
     expect(m.processor.retired).toBe(2000);
   });
 
+  it.each([
+    ["rep movsb", "f3a4", 0x1f8, 0x600],
+    ["rep stosb", "f3aa", 0x1f8, 0x600],
+    ["rep stosq", "f348ab", 0x1f8, 0xc0],
+    ["rep stosb downwards", "fd f3aa fc", 0x7f7, 0x600],
+    ["rep stosq downwards", "fd f348ab fc", 0x7f0, 0xc0],
+  ])("by a repeated store that begins beside it: %s", (_name, store, to, count) => {
+    const m = writable();
+    m.load(`${store} f4`);
+    m.load("b001 f4", CODE + 0x208); // mov al, 1; hlt
+    m.load("f4", CODE + 0x7f8);
+    const runAt = (va: number): void => {
+      m.cpu.setNum(Reg.RIP, va);
+      expect(m.processor.run(m.cpu, 10_000)).toBe(Exit.Privileged);
+    };
+    runAt(CODE + 0x208);
+    expect(m.get(Reg.RAX) & 0xffn).toBe(1n);
+    // Nops from 0x1f8 to 0x7f7.
+    m.write(DATA, new Array(count).fill(0x90));
+    m.set(Reg.RAX, 0x9090909090909090n);
+    m.set(Reg.RSI, DATA);
+    m.set(Reg.RDI, CODE + to);
+    m.set(Reg.RCX, count);
+    runAt(CODE);
+    runAt(CODE + 0x208);
+    expect(m.get(Reg.RAX) & 0xffn).toBe(0x90n);
+    expect(m.get(Reg.RIP)).toBe(BigInt(CODE + 0x7f8));
+  });
+
   it("data beside code in one page can be written without losing the code", () => {
     const m = writable();
     m.set(Reg.RBX, CODE + 2048);
