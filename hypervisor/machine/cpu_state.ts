@@ -57,6 +57,8 @@ export const CpuLayout = {
   ldtBase: 0xd8,
   /** 14 u32: machine frames of the guest's GDT. Entries from 7168 up are the hypervisor's own flat segments. */
   gdtFrames: 0xe0,
+  /** u32: machine frame of the level-4 table by which the LDT is read: the kernel's, in user mode too. */
+  ldtTable: 0x118,
   /** 16 u64 from here to 0x1f0 belong to the processor that runs the vcpu (lazy flags, scratch). */
   scratch: 0x140,
   /** 512 bytes in the form of `fxsave64`: x87, MXCSR and XMM registers. */

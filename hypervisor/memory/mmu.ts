@@ -164,6 +164,7 @@ export class MemoryManagement {
       }
       if (user) vcpu.guestTableUser = mfn as Mfn;
       else vcpu.guestTable = mfn as Mfn;
+      if (!user) vcpu.cpu.setField(CpuLayout.ldtTable, mfn);
       this.loadCr3(vcpu);
       if (old !== 0) this.types.putPageAndType(old);
     }

@@ -7,27 +7,23 @@ import { FLAT_RING3_CS32, FLAT_RING3_CS64, FLAT_RING3_DS32 } from "../../shared/
 import type { Hypervisor } from "../hypervisor.ts";
 import { Seg } from "../machine/cpu_state.ts";
 import type { Vcpu } from "../vcpu.ts";
-import { withKernelTable } from "./guest_mode.ts";
 import { readDescriptor } from "./segments.ts";
 
 /** In the order of the frame. */
 const DATA_SEGMENTS = [Seg.DS, Seg.ES, Seg.FS, Seg.GS] as const;
 /** Xen's own segments that may be loaded, and null: without RPL. */
 const ALWAYS: readonly number[] = [0, FLAT_RING3_CS32 & ~3, FLAT_RING3_CS64 & ~3, FLAT_RING3_DS32 & ~3];
-// Bits of a descriptor's high half: present and no system segment; code, and what code must be to be read, or at any DPL.
+// Bits of a descriptor's high half: present and no system segment; code, which must be readable. Its DPL is 3.
 const SEGMENT = 0x9000;
 const CODE = 0x800;
 const READABLE = 0x200;
-const CONFORMING = 0x400;
-const DPL_3 = 0x6000;
 
 /** The vcpu got the processor: are its data segments still what they were? */
 export function checkDataSegments(hv: Hypervisor, vcpu: Vcpu): void {
   const { cpu } = vcpu;
   if ((cpu.selector(Seg.DS) | cpu.selector(Seg.ES) | cpu.selector(Seg.FS) | cpu.selector(Seg.GS)) <= 3) return;
   const selectors = DATA_SEGMENTS.map((segment) => cpu.selector(segment));
-  // Xen reads an LDT through the kernel's tables, whichever mode it is.
-  const bad = withKernelTable(vcpu, () => DATA_SEGMENTS.filter((_, i) => !loadable(hv, vcpu, selectors[i])));
+  const bad = DATA_SEGMENTS.filter((_, i) => !loadable(hv, vcpu, selectors[i]));
   for (const segment of bad) cpu.setSelector(segment, 0);
   if (bad.length > 0) hv.traps.failsafe(vcpu, selectors);
 }
@@ -35,7 +31,5 @@ export function checkDataSegments(hv: Hypervisor, vcpu: Vcpu): void {
 function loadable(hv: Hypervisor, vcpu: Vcpu, selector: number): boolean {
   if (ALWAYS.includes(selector & ~3)) return true;
   const hi = readDescriptor(hv, vcpu, selector)?.hi ?? 0;
-  if ((hi & SEGMENT) !== SEGMENT) return false;
-  if (!(hi & CODE)) return (hi & DPL_3) === DPL_3;
-  return (hi & READABLE) !== 0 && ((hi & CONFORMING) !== 0 || (hi & DPL_3) === DPL_3);
+  return (hi & SEGMENT) === SEGMENT && (hi & (CODE | READABLE)) !== CODE;
 }

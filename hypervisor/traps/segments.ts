@@ -8,6 +8,7 @@ import type { Hypervisor } from "../hypervisor.ts";
 import { CpuLayout } from "../machine/cpu_state.ts";
 import { FRAME_SIZE } from "../machine/memory.ts";
 import type { Vcpu } from "../vcpu.ts";
+import { withKernelTable } from "./guest_mode.ts";
 
 const PRESENT = 1 << 15;
 const CODE_OR_DATA = 1 << 12;
@@ -15,16 +16,21 @@ const CODE = 1 << 11;
 const WRITABLE = 1 << 9;
 const LONG = 1 << 21;
 const DEFAULT_32 = 1 << 22;
+const DPL_3 = 3 << 13;
 
-/** The descriptor that a selector names, as halves; undefined when it is outside its table or can't be read. */
+/**
+ * The descriptor that a selector names, as halves; undefined when it is outside its table or can't be read. An LDT is read by the
+ * kernel's tables, as in Xen, and its segments are raised to ring 3 as a GDT's are.
+ */
 export function readDescriptor(hv: Hypervisor, vcpu: Vcpu, selector: number): { lo: number; hi: number } | undefined {
   const index = selector >>> 3;
   if (selector & 4) {
     if (index >= vcpu.cpu.field(CpuLayout.ldtEntries)) return undefined;
     const at = vcpu.cpu.address + CpuLayout.ldtBase;
     const base = hv.memory.view.getUint32(at, true) + hv.memory.view.getUint16(at + 4, true) * 4294967296;
-    if (!hv.access.read(vcpu, (base + index * 8) as Va, hv.scratchBytes, 0, 8)) return undefined;
-    return { lo: hv.scratch.getUint32(0, true), hi: hv.scratch.getUint32(4, true) };
+    const there = withKernelTable(vcpu, () => hv.access.read(vcpu, (base + index * 8) as Va, hv.scratchBytes, 0, 8));
+    const hi = hv.scratch.getUint32(4, true);
+    return there ? { lo: hv.scratch.getUint32(0, true), hi: hi & CODE_OR_DATA ? (hi | DPL_3) >>> 0 : hi } : undefined;
   }
   if (index >= FIRST_RESERVED_GDT_ENTRY || index >= vcpu.cpu.field(CpuLayout.gdtEntries)) return undefined;
   const frame = vcpu.cpu.field(CpuLayout.gdtFrames + (index >>> 9) * 4) as Mfn;

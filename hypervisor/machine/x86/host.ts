@@ -32,6 +32,8 @@ export function hostFunction(number: number): HostFunction {
 export interface GuestPort {
   /** Copies bytes from a full address; false, the fault noted, when a page can't be read. */
   readBytes(lo: number, hi: number, into: Uint8Array): boolean;
+  /** The same of bytes in one page, by another level-4 table than the present one. */
+  readBytesBy(table: number, lo: number, hi: number, into: Uint8Array): boolean;
   /** Copies bytes to a full address, all or none; false, the fault noted, when a page can't be written. */
   writeBytes(lo: number, hi: number, from: Uint8Array): boolean;
 }

@@ -154,6 +154,15 @@ export class X86Mmu implements GuestPort {
     return this.#copy(lo, hi, into, Access.READ);
   }
 
+  readBytesBy(table: number, lo: number, hi: number, into: Uint8Array): boolean {
+    const va = canonical(lo, hi);
+    const mfn = va === -1 ? -1 : this.#walker.walk(table as Mfn, va, Access.READ);
+    if (va === -1) this.note(this.#badAddressVector(), 0);
+    else if (mfn === -1) this.notePageFault(va, this.#walker.errorCode);
+    else into.set(this.#memory.u8.subarray(mfn * 4096 + (lo & 4095), mfn * 4096 + (lo & 4095) + into.length));
+    return mfn !== -1;
+  }
+
   writeBytes(lo: number, hi: number, from: Uint8Array): boolean {
     // All pages are checked before the first byte is written.
     for (let at = 0; at < from.length; ) {

@@ -31,6 +31,7 @@ const Desc = {
   L: 1 << 21,
   D: 1 << 22,
   G: 1 << 23,
+  DPL_3: 3 << 13,
 };
 const dpl = (hi: number): number => (hi >>> 13) & 3;
 
@@ -49,9 +50,11 @@ function lookUp(c: HostContext, selector: number): Lookup {
     const at = c.cpu.field(CpuLayout.ldtBase) + entry * 8;
     const high = c.cpu.field(CpuLayout.ldtBase + 4) & 0xffff;
     const top = high & 0x8000 ? high | 0xffff0000 : high;
-    if (!c.port.readBytes(at >>> 0, (top + (at > 0xffffffff ? 1 : 0)) >>> 0, eight)) return "fault";
+    const table = c.cpu.field(CpuLayout.ldtTable);
+    if (!c.port.readBytesBy(table, at >>> 0, (top + (at > 0xffffffff ? 1 : 0)) >>> 0, eight)) return "fault";
     lo = eightView.getUint32(0, true);
     hi = eightView.getUint32(4, true);
+    if (hi & Desc.S) hi = (hi | Desc.DPL_3) >>> 0; // Xen raises those of an LDT as it does those of a GDT.
     return "found";
   }
   if (entry >= RESERVED_ENTRIES) {

@@ -39,6 +39,7 @@ export class Machine {
     this.#next = this.memory.firstFree;
     this.cr3 = this.frame();
     this.cpu.setField(CpuLayout.cr3, this.cr3);
+    this.cpu.setField(CpuLayout.ldtTable, this.cr3);
     for (let page = 0; page < 3; page++) this.map(CODE + page * 4096, Pte.P | Pte.US);
     for (let page = 0; page < 4; page++) this.map(DATA + page * 4096, USER, PteHi.NX);
     for (let page = 1; page <= 4; page++) this.map(STACK - page * 4096, USER, PteHi.NX);
