@@ -10,7 +10,7 @@ import { DOORBELL_PORT } from "../shared/devices.ts";
 import { type Domain, Dying } from "./domain.ts";
 import { Events } from "./events/events.ts";
 import { Grants } from "./grants/grants.ts";
-import { CONTINUE } from "./hypercalls/args.ts";
+import { CONTINUE, NO_RESULT } from "./hypercalls/args.ts";
 import { Dispatcher } from "./hypercalls/dispatch.ts";
 import { reportState, shutdownDomain } from "./lifecycle.ts";
 import { MAX_DOMID, REAL_SLICE_NS, SCRATCH_BYTES, VIRTUAL_DEVICE_NS, VIRTUAL_SLICE_NS } from "./limits.ts";
@@ -333,11 +333,18 @@ export class Hypervisor {
     if (elapsed > 0) this.#rate += (Math.min(Math.max(retired / elapsed, 0.001), 10) - this.#rate) * 0.1;
   }
 
+  #syscall(vcpu: Vcpu): void {
+    const result = this.dispatcher.call(vcpu);
+    if (result === CONTINUE) moveRip(vcpu.cpu, -SYSCALL_BYTES);
+    // As after `sysret`: at the instruction behind. What iret returns to is executed first.
+    else if (result !== NO_RESULT) this.traps.singleStep(vcpu);
+  }
+
   #handle(vcpu: Vcpu, exit: Exit): void {
     switch (exit) {
       case Exit.Syscall:
         if (!vcpu.kernelMode) this.traps.userSyscall(vcpu);
-        else if (this.dispatcher.call(vcpu) === CONTINUE) moveRip(vcpu.cpu, -SYSCALL_BYTES);
+        else this.#syscall(vcpu);
         return;
       case Exit.Budget:
       case Exit.Interrupted:

@@ -1,5 +1,5 @@
 /* stepping: sets the trap flag before instructions that the hypervisor carries out for the kernel (cpuid, control and debug registers,
- * ports, a store to a page table) and others beside them: the debug exception must come right behind each, before the next
+ * ports, hypercalls, a store to a page table) and others beside them: the debug exception must come right behind each, before the next
  * instruction runs, and where an instruction is an exception itself that one must come, and none else. */
 #include <lib.h>
 
@@ -15,8 +15,8 @@ static int any(struct regs *regs) {
   user_leave();
 }
 
-/* pushf; orl $0x100, (%rsp); popf */
-static const uint8_t SET_TF[] = {0x9c, 0x81, 0x0c, 0x24, 0, 1, 0, 0, 0x9d};
+/* xen_version's registers: mov $17, %eax; xor %edi, %edi. Then pushf; orl $0x100, (%rsp); popf. */
+static const uint8_t SET_TF[] = {0xb8, 17, 0, 0, 0, 0x31, 0xff, 0x9c, 0x81, 0x0c, 0x24, 0, 1, 0, 0, 0x9d};
 
 static void step(const char *what, const uint8_t *bytes, size_t n) {
   memset(code, 0x90, sizeof code);
@@ -48,6 +48,7 @@ void guest_main(void) {
   STEP("mov from cr0", 0x0f, 0x20, 0xc0);
   STEP("mov from cr2", 0x0f, 0x20, 0xd0);
   STEP("mov from dr7", 0x0f, 0x21, 0xf8);
+  STEP("a hypercall", 0x0f, 0x05);
   STEP("hlt", 0xf4);
   STEP("in without I/O privilege", 0xec);
   struct physdev_set_iopl iopl = {.iopl = 1};
