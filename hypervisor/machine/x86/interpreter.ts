@@ -16,10 +16,14 @@ export class InterpreterBuilder extends FlagsBuilder {
   /** Records from PC that the code stands for: 2 for a comparison and the jump behind it. */
   #records = 1;
   #far = false;
+  /** Of a call's own function: where it goes. */
+  #callee: Val | undefined;
 
   /** Emits the whole instruction: the description's semantics on operands of these shapes, and going on behind it. */
   instruction(description: Description, shapes: readonly OperandShape[], lock: boolean): void {
     const operands = shapes.map((shape, i) => this.operand(shape, i, shapes, lock));
+    // Before the push, which may drop the record, and with it where the call goes.
+    if (!this.labels && description.options.flow === "call") this.#callee = this.let(this.targetRip());
     description.semantics(this, ...operands);
     if (!this.ended) this.next();
   }
@@ -86,7 +90,7 @@ export class InterpreterBuilder extends FlagsBuilder {
     this.facts.leaves = true;
     this.ended = true;
     if (!this.labels) {
-      this.setSlot(Slot.BRANCH, this.targetRip());
+      this.setSlot(Slot.BRANCH, this.#callee ?? this.targetRip());
       this.emit(Op.i32Const, Next.JUMP);
       return;
     }

@@ -84,6 +84,15 @@ describe("code that changes", () => {
     expect(m.get(Reg.RIP)).toBe(BigInt(CODE + 0x7f8));
   });
 
+  it("by a call's return address beside the call, which goes where it was to go", () => {
+    const m = writable();
+    m.set(Reg.RSP, CODE + 20);
+    // call +3; hlt; hlt; hlt; mov al, 1; hlt: the return address lies behind, in the same 16 bytes.
+    expect(m.run("e803000000 f4f4f4 b001 f4")).toBe(Exit.Privileged);
+    expect(m.get(Reg.RIP)).toBe(BigInt(CODE + 10));
+    expect(m.get(Reg.RSP)).toBe(BigInt(CODE + 12));
+  });
+
   it("data beside code in one page can be written without losing the code", () => {
     const m = writable();
     m.set(Reg.RBX, CODE + 2048);
