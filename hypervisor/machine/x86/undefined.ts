@@ -17,14 +17,9 @@ registerHost("undefined", (c, uop) => {
     u32[mark] = LOGGED;
     const lo = c.lo(Slot.PAGE) + u16[(uop + Uop.rel) >>> 1];
     const hi = c.hi(Slot.PAGE);
-    // As many bytes as can be read: the next page may not be there.
-    const bytes = new Uint8Array(LONGEST);
-    let length = LONGEST;
-    if (!c.port.readBytes(lo, hi, bytes)) {
-      length = Math.min(LONGEST, 4096 - (lo & 4095));
-      if (!c.port.readBytes(lo, hi, bytes.subarray(0, length))) length = 0;
-    }
-    const copy = bytes.subarray(0, length);
+    // Of its own page alone: a look at the next one, which the instruction need not reach, would change CR2 or mark it accessed.
+    const copy = new Uint8Array(Math.min(LONGEST, 4096 - (lo & 4095)));
+    if (!c.port.readBytes(lo, hi, copy)) return c.fault(UD, 0);
     const address = (BigInt(hi) << 32n) + BigInt(lo);
     const { host } = c;
     disassembleSoon(copy, address, (text) => {

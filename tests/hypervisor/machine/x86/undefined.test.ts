@@ -2,7 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { CpuLayout, Reg } from "../../../../hypervisor/machine/cpu_state.ts";
 import { Exit } from "../../../../hypervisor/machine/processor.ts";
+import { Pte } from "../../../../hypervisor/machine/pte.ts";
 import { loadDisassembler } from "../../../../hypervisor/machine/x86/disassemble.ts";
+import type { Va } from "../../../../shared/brand.ts";
 import { CODE, Machine } from "./harness.ts";
 
 /** What waits for the disassembler has gone on. */
@@ -40,5 +42,22 @@ describe("an instruction that isn't supported", () => {
     expect(m.cpu.field(CpuLayout.vector)).toBe(6);
     await settled();
     expect(m.log[0]).toContain(": 0f 01 d9: ");
+  });
+
+  it("and its line in the log leave the next page alone", () => {
+    const m = new Machine();
+    const end = CODE + 4096;
+    m.load("0f01d9", end - 3);
+    m.map(end, Pte.P | Pte.US);
+    m.walker.walk(m.cr3, end as Va, 0);
+    m.memory.u32[m.walker.entry >>> 2] &= ~Pte.A;
+    const entry = m.walker.entry >>> 2;
+    expect(m.processor.run(m.cpu, 10)).toBe(Exit.Exception);
+    expect(m.memory.u32[entry] & Pte.A).toBe(0);
+    m.map(end, 0);
+    m.load("0f01d9", end - 3);
+    expect(m.processor.run(m.cpu, 10)).toBe(Exit.Exception);
+    expect(m.cpu.field(CpuLayout.vector)).toBe(6);
+    expect(m.get(Reg.CR2)).toBe(0n);
   });
 });
