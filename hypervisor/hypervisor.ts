@@ -8,6 +8,7 @@ import { DOMID_SELF, MmuextOp, MmuUpdate, VIRQ_CON_RING } from "../shared/abi/xe
 import type { DomId } from "../shared/brand.ts";
 import { DOORBELL_PORT } from "../shared/devices.ts";
 import { type Domain, Dying } from "./domain.ts";
+import { ZERO } from "./doubles.ts";
 import { Events } from "./events/events.ts";
 import { Grants } from "./grants/grants.ts";
 import { CONTINUE, NO_RESULT } from "./hypercalls/args.ts";
@@ -99,9 +100,9 @@ export class Hypervisor {
   /** On the virtual clock: when the host's answers are waited for, so that its own timing doesn't show. */
   readonly #answers = new Timer(() => this.#takeAnswers());
   /** What is left of the present run-through, ns: by the clock if virtual, estimated if real. */
-  #remaining = 0;
+  #remaining = ZERO;
   /** When it ends at the latest, and how often that was asked. */
-  #end = 0;
+  #end = ZERO;
   #asked = 0;
 
   /** Takes its memory from the bottom of `memory`, so nothing else may have been reserved but by devices. */

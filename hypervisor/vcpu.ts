@@ -5,6 +5,7 @@
 import { RUNSTATE_offline } from "../shared/abi/vcpu.ts";
 import type { Mfn, Port, Va } from "../shared/brand.ts";
 import type { Domain } from "./domain.ts";
+import { asDoubles } from "./doubles.ts";
 import type { CpuState } from "./machine/cpu_state.ts";
 import { Timer } from "./time/timers.ts";
 import { TrapTable } from "./traps/trap_table.ts";
@@ -15,6 +16,21 @@ export interface VcpuHooks {
   periodic(vcpu: Vcpu): void;
   pollTimeout(vcpu: Vcpu): void;
 }
+
+/** Addresses and times. */
+const DOUBLES = [
+  "vcpuInfo",
+  "eventCallback",
+  "failsafeCallback",
+  "syscallCallback",
+  "sysenterCallback",
+  "syscall32Callback",
+  "kernelSp",
+  "runstateArea",
+  "timeArea",
+  "runstateSince",
+  "periodicLast",
+] as const;
 
 export class Vcpu {
   readonly domain: Domain;
@@ -89,6 +105,7 @@ export class Vcpu {
   periodicLast = 0;
 
   constructor(domain: Domain, id: number, cpu: CpuState, hooks: VcpuHooks) {
+    asDoubles<(typeof DOUBLES)[number]>(this, DOUBLES);
     this.domain = domain;
     this.id = id;
     this.cpu = cpu;

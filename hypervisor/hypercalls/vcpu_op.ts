@@ -183,7 +183,7 @@ function registerVcpuInfo(hv: Hypervisor, current: Vcpu, vcpu: Vcpu, va: Va | -1
   hv.memory.u8.copyWithin(place, vcpu.vcpuInfo, vcpu.vcpuInfo + VcpuInfo.size);
   hv.tlb.dropCode(mfn as Mfn);
   vcpu.vcpuInfo = place;
-  vcpu.vcpuInfoFrame = mfn as Mfn;
+  vcpu.vcpuInfoFrame = (mfn | 0) as Mfn;
   // Everything is announced anew, so that nothing gets lost on the way.
   const sel = (place + VcpuInfo.offsets.evtchn_pending_sel) >>> 2;
   Atomics.store(hv.memory.i32, sel, -1);

@@ -162,8 +162,9 @@ export class MemoryManagement {
         const error = this.types.getPageAndType(mfn, vcpu.domain.id, PageType.L4);
         if (error) return error;
       }
-      if (user) vcpu.guestTableUser = mfn as Mfn;
-      else vcpu.guestTable = mfn as Mfn;
+      const table = (mfn | 0) as Mfn; // Not a double, whatever it was computed from.
+      if (user) vcpu.guestTableUser = table;
+      else vcpu.guestTable = table;
       if (!user) vcpu.cpu.setField(CpuLayout.ldtTable, mfn);
       this.loadCr3(vcpu);
       if (old !== 0) this.types.putPageAndType(old);

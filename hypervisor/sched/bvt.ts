@@ -8,6 +8,7 @@
 import { XEN_SCHEDULER_BVT } from "../../shared/abi/domctl.ts";
 import type { DomId } from "../../shared/brand.ts";
 import type { Domain } from "../domain.ts";
+import { ZERO } from "../doubles.ts";
 import type { Vcpu } from "../vcpu.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -55,7 +56,7 @@ export class Bvt implements Scheduler {
   sliceNs = 0;
   /** The context-switch allowance C, ns. */
   ctxAllowNs = CTX_ALLOW_NS;
-  #svt = 0;
+  #svt = ZERO;
   readonly #params = new Map<DomId, BvtParams>();
   readonly #states = new Map<Vcpu, VcpuState>();
   readonly #runnable: Vcpu[] = [];
@@ -90,7 +91,7 @@ export class Bvt implements Scheduler {
   #state(vcpu: Vcpu): VcpuState {
     let state = this.#states.get(vcpu);
     if (state === undefined) {
-      state = { avt: this.#svt, warpedNs: 0, unwarpedUntil: 0, yielded: false };
+      state = { avt: this.#svt, warpedNs: ZERO, unwarpedUntil: ZERO, yielded: false };
       this.#states.set(vcpu, state);
     }
     return state;

@@ -7,6 +7,7 @@
 
 import { RUNSTATE_blocked, RUNSTATE_offline, RUNSTATE_runnable, RUNSTATE_running } from "../../shared/abi/vcpu.ts";
 import type { Domain } from "../domain.ts";
+import { ZERO } from "../doubles.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import type { Vcpu } from "../vcpu.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -19,12 +20,12 @@ export class SchedCore {
   /** Set when the running vcpu is to give up the processor: the main loop looks at it between runs. */
   reschedule = false;
   /** System time at which the running vcpu's slice ends. */
-  sliceEnd = 0;
+  sliceEnd = ZERO;
   /** System time up to which the running vcpu has been charged. */
-  #chargedUntil = 0;
+  #chargedUntil = ZERO;
   /** Nanoseconds in which nothing was runnable, up to the last time that it began. */
-  #idleNs = 0;
-  #idleSince = 0;
+  #idleNs = ZERO;
+  #idleSince = ZERO;
 
   constructor(hv: Hypervisor, policy: Scheduler) {
     this.#hv = hv;

@@ -2,6 +2,8 @@
 // monotonic clock. Virtual: one instruction retired is 1 ns, and what the hypervisor does has fixed costs, so that a run
 // can be repeated exactly; idle time is skipped. Only hypervisor.ts advances the virtual clock.
 
+import { ZERO } from "../doubles.ts";
+
 export interface Clock {
   readonly virtual: boolean;
   /** Nanoseconds since boot, never going back. */
@@ -27,7 +29,7 @@ export class RealClock implements Clock {
   readonly virtual = false;
   readonly #host: () => number;
   readonly #boot: number;
-  #last = 0;
+  #last = ZERO;
 
   /** `hostNs` gives monotonic host nanoseconds; now() is counted from this moment. */
   constructor(hostNs: () => number) {

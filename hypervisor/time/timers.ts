@@ -1,6 +1,8 @@
 // Timers: a binary heap by deadline, equal deadlines in the order in which they were set, so that the virtual clock's runs
 // repeat. Each timer is an object of whoever uses it, made once and set again and again. Run by the main loop.
 
+import { ZERO } from "../doubles.ts";
+
 /**
  * Deadlines from here on (two years) never come: a guest alone with such a timer would else take the virtual clock, which
  * skips idle time, to where it no longer counts the nanoseconds of a hypercall.
@@ -9,7 +11,7 @@ const NEVER = 2 ** 56;
 
 export class Timer {
   /** System time in ns at which it fires. Meaningful while it is set. */
-  deadline = 0;
+  deadline = ZERO;
   /** Order among equal deadlines. */
   sequence = 0;
   /** Its place in the heap, -1 when it isn't set. */
