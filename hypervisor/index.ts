@@ -10,7 +10,7 @@ import { hypercallTable } from "./hypercalls/table.ts";
 import { VERSION_LINE } from "./hypercalls/version_info.ts";
 import { Hypervisor } from "./hypervisor.ts";
 import { createDomain, createVcpu } from "./lifecycle.ts";
-import { DEFAULT_GRANT_FRAMES, DEFAULT_MAPTRACK_FRAMES } from "./limits.ts";
+import { DEFAULT_GRANT_FRAMES, DEFAULT_MAPTRACK_FRAMES, VIRTUAL_WALLCLOCK_NS } from "./limits.ts";
 import type { HypervisorLog } from "./log.ts";
 import type { DeviceBus } from "./machine/devices.ts";
 import { allocateMemory, MachineMemory } from "./machine/memory.ts";
@@ -37,7 +37,7 @@ export interface HostClock {
 export interface MachineOptions {
   /** A memory made by allocateMemory (shared with the device thread), or its size. */
   readonly memory: WebAssembly.Memory | { readonly mib: number };
-  /** "real" needs `hostClock`; "virtual" counts instructions, and its wallclock starts at `wallclockNs`. */
+  /** "real" needs `hostClock`; "virtual" counts instructions, and its wallclock starts at `wallclockNs`, by default in 2026. */
   readonly clock: "real" | "virtual";
   readonly hostClock?: HostClock | undefined;
   readonly wallclockNs?: bigint;
@@ -89,7 +89,7 @@ export function createMachine(options: MachineOptions): Machine {
   if (!virtual && host === undefined) throw new Error("the real clock needs a host clock");
   const hv = new Hypervisor(new MachineMemory(wasm), {
     clock: virtual || host === undefined ? new VirtualClock() : new RealClock(() => host.nowNs()),
-    wallclockAtBoot: options.wallclockNs ?? host?.wallclockNs() ?? 0n,
+    wallclockAtBoot: options.wallclockNs ?? (virtual || host === undefined ? VIRTUAL_WALLCLOCK_NS : host.wallclockNs()),
     devices: options.devices,
     guestConsoleIo: options.guestConsoleIo ?? false,
     compileKernel: options.compileKernel,

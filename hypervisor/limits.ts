@@ -47,5 +47,7 @@ export const VIRTUAL_DEVICE_NS = 50_000;
 
 /** The longest stretch between looks at device interrupts on the real clock: bounds their latency. */
 export const REAL_SLICE_NS = 100_000;
+/** The time of day at which the virtual clock begins, ns since 1970, unless it is given: 2026-01-01, whenever the run takes place. */
+export const VIRTUAL_WALLCLOCK_NS = 1_767_225_600_000_000_000n;
 /** The longest run() on the virtual clock: there the next timer bounds it, and devices are looked at between runs. */
 export const VIRTUAL_SLICE_NS = 1_000_000;

@@ -56,7 +56,7 @@ export async function parseOptions(args: readonly string[], version: string): Pr
       type: "string",
       requiresArg: true,
       default: "real",
-      describe: "real, or virtual: one ns an instruction, idle time skipped",
+      describe: "real, or virtual: one ns an instruction from 2026-01-01 on, idle time skipped",
     })
     .option("seed", { type: "number", requiresArg: true, default: 0, describe: "seed of everything random" })
     .option("trace", { type: "string", describe: `trace all, or some of: ${TRACE_KINDS.join(",")},insn:COUNT` })

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { formatTrace, type Machine } from "../../hypervisor/index.ts";
+import { createMachine, formatTrace, type Machine } from "../../hypervisor/index.ts";
 import { killDomain } from "../../hypervisor/lifecycle.ts";
 import { weightToAdvance } from "../../hypervisor/sched/bvt.ts";
 import { RUNSTATE_running } from "../../shared/abi/vcpu.ts";
@@ -141,6 +141,16 @@ describe("the virtual clock", () => {
     expect(first).toContain("hypercall xen_version");
     expect(first).toContain("trap vector 14");
     expect(record() === first).toBe(true);
+  });
+
+  test("has the same time of day whatever the host's is", () => {
+    const at = (wallclockNs: bigint, clock: "virtual" | "real"): bigint => {
+      const hostClock = { nowNs: () => 1, wallclockNs: () => wallclockNs };
+      return createMachine({ memory: { mib: 16 }, clock, hostClock }).hv.time.wallclockAtBoot;
+    };
+    expect(at(5n, "virtual")).toBe(at(6n, "virtual"));
+    expect(Number(at(5n, "virtual") / 1_000_000n)).toBe(Date.UTC(2026, 0, 1));
+    expect(at(5n, "real")).toBe(5n);
   });
 
   test("gives the same run with hot code compiled as early as can be, and never", () => {
