@@ -26,6 +26,11 @@ function enter(b: Builder, { size }: Operand, bytes: Operand, nesting: Operand):
   const from = b.variable(b.reg(Reg.RBP));
   const to = b.variable(frame);
   const left = b.variable(level);
+  // And what will be read: likewise the first and the last of the words.
+  b.if(b.gtU(level, b.i64(1)), () => {
+    b.load(size, b.sub(from, word));
+    b.load(size, b.sub(from, b.mul(b.sub(level, b.i64(1)), word)));
+  });
   b.store(size, frame, b.convert(from, size));
   b.while(
     () => b.gtU(left, b.i64(1)),

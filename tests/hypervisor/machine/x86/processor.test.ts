@@ -123,6 +123,15 @@ describe("faults leave nothing of the instruction", () => {
     expect(m.read(READ_ONLY, 1)).toEqual([5]);
   });
 
+  it("enter, when the frame pointers that it copies can't be read, has pushed nothing", () => {
+    const m = new Machine();
+    m.set(Reg.RBP, 0x900000);
+    m.write64(STACK - 264, 5n);
+    expect(m.run("c8100003 f4")).toBe(Exit.Exception);
+    expect(fault(m)).toEqual([14, 4, 0x8ffff8n]);
+    expect(m.read64(STACK - 264)).toBe(5n);
+  });
+
   it("a jump to where nothing is mapped faults at its target, as a fetch", () => {
     const m = new Machine();
     m.set(Reg.RAX, 0x900000);
