@@ -2,7 +2,7 @@
 // has no event loop to wait in: a pipe that is full is tried again after a pause, as a blocking write would wait. When it can't be
 // written any more, the machine goes on without it. Used by worker.ts.
 
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
 
 /** Lines that are written at once. */
 const BUFFERED_LINES = 1000;
@@ -15,9 +15,9 @@ export class TraceFile {
   #lines: string[] = [];
   #broken = false;
 
-  /** Standard error without a `path`. `failed` is told once when writing fails. Throws when it can't be opened. */
-  constructor(path: string | undefined, failed: (error: Error) => void) {
-    this.#fd = path === undefined ? STDERR : openSync(path, "w");
+  /** Into the open file `fd`, or standard error. `failed` is told once when writing fails. */
+  constructor(fd: number | undefined, failed: (error: Error) => void) {
+    this.#fd = fd ?? STDERR;
     this.#failed = failed;
   }
 

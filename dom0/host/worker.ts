@@ -37,7 +37,7 @@ port.once("message", ({ memory, options }: ToWorker) => {
     machine = create(memory, options, bus);
     trace = startTrace(machine, options);
     // Now, so that a path that can't be is told before hours of work.
-    profile = options.profileFile === undefined ? undefined : openSync(options.profileFile, "w");
+    profile = options.profileFile === undefined ? undefined : openFor("--profile", options.profileFile);
   } catch (error) {
     // Such as too little memory for dom0, or a file that can't be made: for the person, not a failure of ours.
     tell({ ended: 1, message: error instanceof Error ? error.message : String(error) });
@@ -111,6 +111,15 @@ function writeProfile(machine: Machine, fd: number): void {
   }
 }
 
+/** A file to be written, anew. Throws what the person who gave `option` is to read. */
+function openFor(option: string, path: string): number {
+  try {
+    return openSync(path, "w");
+  } catch (error) {
+    throw new Error(`${option}: ${(error as Error).message}`);
+  }
+}
+
 /** A line for the person, at a terminal that may be in raw mode. */
 function say(line: string): void {
   try {
@@ -122,7 +131,8 @@ function say(line: string): void {
 
 function startTrace(machine: Machine, options: HostOptions): TraceFile | undefined {
   if (options.trace.length === 0 && options.traceInstructions === 0) return undefined;
-  const file = new TraceFile(options.traceFile, (error) => {
+  const fd = options.traceFile === undefined ? undefined : openFor("--trace-file", options.traceFile);
+  const file = new TraceFile(fd, (error) => {
     if (options.traceFile !== undefined) say(`the trace ends here: ${error.message}`);
   });
   for (const kind of options.trace) machine.trace[kind] = true;

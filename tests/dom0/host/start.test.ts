@@ -44,6 +44,7 @@ describe("npm start", () => {
       const { status, stdout, stderr } = start([...option.split(" "), path]);
       expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
       expect(stderr).toMatch(/^[^\n]*(\/dev\/null|\/proc)[^\n]*\n$/);
+      expect(stderr.startsWith(`${option.split(" ").at(-1)}: `)).toBe(true);
     }
   });
 
