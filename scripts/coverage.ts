@@ -12,7 +12,7 @@ import { Decoder as OurDecoder } from "../hypervisor/machine/x86/decode.ts";
 import { instructions } from "../hypervisor/machine/x86/instructions/index.ts";
 import { VectorMachine } from "../tests/vectors/machine.ts";
 import { type Class, classOf } from "./coverage/classes.ts";
-import { codeOf } from "./coverage/images.ts";
+import { type Code as CodeRun, codeOf } from "./coverage/images.ts";
 import { judge, Verdict } from "./coverage/oracle.ts";
 
 export interface Form {
@@ -94,13 +94,22 @@ function main(): void {
   }
   let lacking = 0;
   const machine = new VectorMachine();
-  for (const image of images) lacking += report(image, all, machine);
+  for (const image of images) {
+    let code: CodeRun[];
+    try {
+      code = codeOf(image);
+    } catch (error) {
+      console.error(`coverage: ${image}: ${(error as Error).message}`);
+      process.exit(2);
+    }
+    lacking += report(image, code, all, machine);
+  }
   if (lacking > 0) process.exitCode = 1;
 }
 
 /** Prints one image's forms and returns how many integer forms are missing. */
-function report(image: string, all: boolean, machine: VectorMachine): number {
-  const { forms, extra } = sweep(codeOf(image));
+function report(image: string, code: readonly CodeRun[], all: boolean, machine: VectorMachine): number {
+  const { forms, extra } = sweep(code);
   for (const form of forms) {
     if (form.missing + form.wrong === 0 && !form.name.startsWith("Ud")) form.fails = machine.probe(form.example);
   }
