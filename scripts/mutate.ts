@@ -16,20 +16,7 @@ import { type Outcome, Scratch } from "./mutate/scratch.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
-const { values: options } = parseArgs({
-  options: {
-    list: { type: "boolean", default: false },
-    files: { type: "string", default: "hypervisor/" },
-    sample: { type: "string" },
-    seed: { type: "string", default: "1" },
-    only: { type: "string" },
-    since: { type: "string" },
-    quick: { type: "boolean", default: false },
-    jobs: { type: "string", default: "2" },
-    limit: { type: "string" },
-    json: { type: "string" },
-  },
-});
+const options = optionsOf(process.argv.slice(2));
 
 interface Verdict {
   readonly mutant: Mutant;
@@ -59,6 +46,33 @@ if (options.sample !== undefined) mutants = sample(mutants, Number(options.sampl
 if (options.list) for (const { id, before, after } of mutants) console.log(`${id}\n  - ${before}\n  + ${after}`);
 console.log(`${mutants.length} mutants of ${total} in ${sources.length} files`);
 if (!options.list) await main();
+
+/** A mistake is one line, and the end. */
+function optionsOf(args: string[]) {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        list: { type: "boolean", default: false },
+        files: { type: "string", default: "hypervisor/" },
+        sample: { type: "string" },
+        seed: { type: "string", default: "1" },
+        only: { type: "string" },
+        since: { type: "string" },
+        quick: { type: "boolean", default: false },
+        jobs: { type: "string", default: "2" },
+        limit: { type: "string" },
+        json: { type: "string" },
+      },
+    });
+    for (const name of ["sample", "seed", "jobs", "limit"] as const)
+      if (!/^\d+$/.test(values[name] ?? "0")) throw new Error(`--${name} must be a whole number`);
+    return values;
+  } catch (error) {
+    console.error(`mutate: ${(error as Error).message}`);
+    process.exit(1);
+  }
+}
 
 /** "file:line" of each line that a diff without context adds. */
 function newerLines(diff: string): Set<string> {
