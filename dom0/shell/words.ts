@@ -5,7 +5,10 @@ export class WordError extends Error {
   override readonly name = "WordError";
 }
 
-/** The words of `line`. Throws WordError for a quote that isn't closed. */
+/** What joins or redirects commands in larger shells, where it stands for itself, and at a word's end what parts them. */
+const SIGN = /^(?:[|&]{1,2}|>{1,2}|<|;)(?=\s|$)/;
+
+/** The words of `line`. Throws WordError for a quote that isn't closed, and for a sign of larger shells that has no quotes. */
 export function splitWords(line: string): string[] {
   const words: string[] = [];
   let word: string | undefined;
@@ -26,6 +29,8 @@ export function splitWords(line: string): string[] {
       word = (word ?? "") + line[i + 1];
       i += 2;
     } else {
+      const [sign] = (word === undefined || c === ";" ? SIGN.exec(line.slice(i)) : undefined) ?? [];
+      if (sign !== undefined) throw new WordError(`"${sign}" means nothing here: one command a line; else quote it`);
       word = (word ?? "") + c;
       i++;
     }

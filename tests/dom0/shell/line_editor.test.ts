@@ -180,4 +180,18 @@ describe("words", () => {
     expect(() => splitWords(`a "b`)).toThrow('there is no closing "');
     expect(() => splitWords("a 'b")).toThrow("there is no closing '");
   });
+  it.each([
+    ["xl list | cat", "|"],
+    ["xl list > file", ">"],
+    ["xl list 2>&1", undefined],
+    ["xl list; xl list", ";"],
+    ["xl list ; xl list", ";"],
+    ["xl list && xl list", "&&"],
+    ["xl shutdown a &", "&"],
+    ["xl create a.cfg memory=8;vcpus=2", undefined],
+    [`a '|' ">" \\; 'b;'`, undefined],
+  ])("%j: what another shell would do with its signs is not done silently", (line, sign) => {
+    if (sign === undefined) expect(splitWords(line).length).toBeGreaterThan(2);
+    else expect(() => splitWords(line)).toThrow(`"${sign}" means nothing here`);
+  });
 });
