@@ -216,12 +216,25 @@ export class CodeCache implements CodeFrames {
   straight(record: number, limit: number): number {
     for (let n = 0, at = record; n < limit; n++, at += Uop.size) {
       const op = this.#u16[at >>> 1];
-      // A region's entry looks before anything is executed.
-      if (op >= Entry.FIRST) return n;
+      // A region's entry looks before anything is executed: not to be the end where the flags before it may not have been made.
+      if (op >= Entry.FIRST && n === 0) return 0;
       if (op < Handler.FIRST) return op === Handler.STRADDLE ? 0 : n;
       const { options } = this.#functions.info(this.#u16[(at + Uop.cold) >>> 1]).description;
       // A conditional jump's own function doesn't look when it isn't taken.
       if (options.flow !== undefined && !(options.flow === "branch" && op === this.#coldOp)) return n + 1;
+    }
+    return 0;
+  }
+
+  /**
+   * How many instructions from this record on until one has replaced the flags that nobody sees before, so that they may not
+   * have been made; 0 if somebody may.
+   */
+  flagsDead(record: number): number {
+    for (let n = 1, at = record; this.#u16[at >>> 1] >= Handler.FIRST; n++, at += Uop.size) {
+      const { facts } = this.#functions.info(this.#u16[(at + Uop.cold) >>> 1]);
+      if (facts.readsFlags || facts.leaves) return 0;
+      if (facts.writesFlags) return n;
     }
     return 0;
   }

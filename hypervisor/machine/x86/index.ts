@@ -289,22 +289,28 @@ export class X86Processor implements Processor {
   /** Goes on with the registers in the state block, until `budget` instructions are retired or something happens. */
   #run(budget: number): Exit {
     const block = this.#block;
+    let owed = -1;
     for (;;) {
       const left = budget - this.retired;
       if (left <= 0) return Exit.Budget;
-      if (block[EXIT_FLAG] !== 0) {
-        block[EXIT_FLAG] = 0;
-        return Exit.Interrupted;
-      }
-      if (this.#code.decoded > MOST_DECODED && !this.exact) return Exit.Interrupted;
       const trap = (block[OTHER_FLAGS] & TF) !== 0;
-      if (left <= MARGIN / Uop.size && this.retired !== 0 && !this.exact && !trap) return Exit.Budget;
+      const near = left <= MARGIN / Uop.size;
+      let stop = -1;
+      if (block[EXIT_FLAG] !== 0 || (this.#code.decoded > MOST_DECODED && !this.exact)) stop = Exit.Interrupted;
+      else if (near && this.retired !== 0 && !this.exact && !trap) stop = Exit.Budget;
+      if (stop >= 0) {
+        if (owed < 0) owed = this.retired === 0 ? 0 : this.#owed();
+        if (owed-- === 0) {
+          if (stop === Exit.Interrupted) block[EXIT_FLAG] = 0;
+          return stop as Exit;
+        }
+      }
       const pc = this.#resolve();
       if (pc === 0) return Exit.Exception;
       let exit: number;
       // Near its end the budget is spent block by block, as long as a block fits, and then one by one.
-      const short = left <= MARGIN / Uop.size && this.#code.straight(pc, left) === 0;
-      if (trap || short) {
+      const short = near && this.#code.straight(pc, left) === 0;
+      if (trap || short || stop >= 0) {
         this.#context.retired = this.retired;
         exit = this.#step(pc);
         if (exit < 0 && trap) return this.#debug();
@@ -313,6 +319,14 @@ export class X86Processor implements Processor {
       }
       if (exit >= 0) return exit as Exit;
     }
+  }
+
+  /** Instructions to be executed yet before the run may end, as the flags aren't made that the last of them replaces. */
+  #owed(): number {
+    const rip = canonical(this.#lo(Reg.RIP), this.#hi(Reg.RIP));
+    const map = rip === -1 ? 0 : this.#tlb.findCode(this.#asid, rip);
+    const record = map === 0 ? 0 : this.#u32[(map >>> 2) + (rip & 4095)];
+    return record === 0 ? 0 : this.#code.flagsDead(record);
   }
 
   /** One instruction by its own function; -1: it is done, and nothing else happened. */
