@@ -5,6 +5,7 @@ import { Args, CONTINUE } from "../../../hypervisor/hypercalls/args.ts";
 import { hypercallPage } from "../../../hypervisor/hypercalls/hypercall_page.ts";
 import { hypercallTable } from "../../../hypervisor/hypercalls/table.ts";
 import type { Hypervisor } from "../../../hypervisor/hypervisor.ts";
+import { PREEMPT_ENTRIES } from "../../../hypervisor/limits.ts";
 import { Reg } from "../../../hypervisor/machine/cpu_state.ts";
 import { VcpuGuestContext } from "../../../shared/abi/arch_x86.ts";
 import {
@@ -23,13 +24,16 @@ import {
   __HYPERVISOR_console_io,
   __HYPERVISOR_domctl,
   __HYPERVISOR_get_debugreg,
+  __HYPERVISOR_mmu_update,
   __HYPERVISOR_multicall,
   __HYPERVISOR_sched_op,
   __HYPERVISOR_set_debugreg,
   __HYPERVISOR_sysctl,
   __HYPERVISOR_vm_assist,
   __HYPERVISOR_xen_version,
+  DOMID_SELF,
 } from "../../../shared/abi/xen.ts";
+import type { Va } from "../../../shared/brand.ts";
 import { BareDomain, FLAT } from "../../harness/bare.ts";
 import { bareMachine } from "../../harness/domu.ts";
 
@@ -146,6 +150,24 @@ describe("multicall", () => {
     expect(turns).toBe(39);
     expect(cpu.num(Reg.RAX)).toBe(0);
     expect(results(40).every((r) => r === 0x40011)).toBe(true);
+  });
+
+  test("an entry that is preempted, and can't take the arguments for what is left of it, ends the list", () => {
+    const word = (offset: number): number => hv.mm.findL1(a.vcpu, (FLAT + offset) as Va);
+    const slot = word(0x3000);
+    const updates = new BigUint64Array(2 * (PREEMPT_ENTRIES + 1));
+    for (let i = 0; i < updates.length; i += 2) updates.set([BigInt(slot * 4), BigInt(hv.memory.u32[slot])], i);
+    a.bytes.set(new Uint8Array(updates.buffer), 0x4000);
+    const list = (): number => {
+      entries([[__HYPERVISOR_mmu_update, FLAT + 0x4000, updates.length / 2, 0, DOMID_SELF]]);
+      hv.sched.reschedule = true;
+      return a.call(__HYPERVISOR_multicall, FLAT, 1);
+    };
+    expect([list(), ...results(1)]).toEqual([0, 0]);
+    const here = word(0);
+    expect(hv.mm.setEntry(1, here, hv.memory.u32[here] & ~2, 0, a.domain.id)).toBe(0);
+    hv.tlb.flushAll();
+    expect([list(), ...results(1)]).toEqual([-14, -999]);
   });
 
   test("after an entry that ends the domain nothing more is done", () => {
