@@ -16,8 +16,11 @@ import { type Plan, plan, RegionCompiler } from "./compile.ts";
 import { type Decoded, decodedOf, findBlocks } from "./graph.ts";
 import { HELPERS, regionModule } from "./module.ts";
 
-/** Instructions that must have been executed about a page, by its samples, before it is compiled. */
-const HOT = 2_000_000;
+/**
+ * Instructions that must have been executed about a page, by its samples, before it is compiled. Debian's Linux boots in 3.95 s with
+ * this and with 2 to 4 times as much, in 4.4 with half of it: the engine's compiling takes a processor, too.
+ */
+const HOT = 4_000_000;
 /** A function in another page is taken into the region of its caller when it was called so often. */
 const CALLED = 300;
 /** The most pages of one region. */
