@@ -68,6 +68,7 @@ export class CodeCache implements CodeFrames {
   readonly #u32: Uint32Array;
   readonly #i32: Int32Array;
   readonly #start: number;
+  /** Where the arena ends, but for a record's room behind it. */
   readonly #end: number;
   #next: number;
   readonly #frames = new Map<number, CodeFrame>();
@@ -103,7 +104,7 @@ export class CodeCache implements CodeFrames {
     this.#i32 = memory.i32;
     // Records lie at multiples of 8.
     this.#start = arena.address;
-    this.#end = arena.address + arena.size;
+    this.#end = arena.address + arena.size - Uop.size;
     this.#next = this.#start;
     this.#has = new Uint8Array(memory.frames);
     this.decoder = decoder;
@@ -418,6 +419,24 @@ export class CodeCache implements CodeFrames {
       else this.#stubs.push(record + Uop.target, target);
     }
     return variant;
+  }
+
+  /**
+   * Whether the instruction just decoded, at offset `rel` of its page, is the one that the record was made of. It isn't when its
+   * bytes were changed by a writer that tells nobody.
+   */
+  isRecordOf(record: number, rel: number, length: number): boolean {
+    const next = this.#next;
+    const again = this.#end >>> 2;
+    this.#next = this.#end;
+    this.#emit(undefined, rel, length);
+    this.#next = next;
+    this.#stubs.length = 0;
+    const flow = this.decoder.form.description.options.flow;
+    // Of a branch the immediate's place holds the record that it goes to; and what handler there is depends on others.
+    const words = flow === "jump" || flow === "branch" || flow === "call" ? Uop.imm / 4 : Uop.size / 4;
+    for (let i = 1; i < words; i++) if (this.#u32[again + i] !== this.#u32[(record >>> 2) + i]) return false;
+    return this.#u16[again * 2 + Uop.dst / 2] === this.#u16[(record + Uop.dst) >>> 1];
   }
 
   /** Fills in the targets of the block's branches: the record itself if it is known, else a stub that finds it. */

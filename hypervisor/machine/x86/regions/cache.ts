@@ -325,7 +325,8 @@ export class RegionCache {
     const number = u16[(record + Uop.cold) >>> 1];
     const cold = { number, ...this.#functions.info(number) };
     const ins = decodedOf(this.#code.decoder, u8, mfn * 4096 + offset, place, record, cold);
-    if (ins) ins.holds = this.#holds(ins);
+    if (!ins || !this.#code.isRecordOf(record, offset, ins.length)) return undefined;
+    ins.holds = this.#holds(ins);
     return ins;
   }
 

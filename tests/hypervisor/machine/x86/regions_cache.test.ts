@@ -96,6 +96,19 @@ describe("a region", () => {
     expect(result()).toBe(9n);
   });
 
+  // An immediate, a register, an operand's size, memory, another instruction, a shorter one, a branch, none at all, a store's target.
+  it.each(["83c002", "83c101", "4883c001", "830001", "b8ed5e0000", "90", "ebfe", "0f0b", "8801", "f083000190"])(
+    "takes nothing from bytes that were changed behind the processor's back (%s)",
+    (bytes) => {
+      m.load(LOOP);
+      expect(result()).toBe(BigInt(ROUNDS));
+      m.write(CODE + 5, hex(bytes));
+      m.processor.compile([(CODE + 5) as Va]);
+      m.processor.compile([(CODE + 8) as Va]);
+      expect(result()).toBe(BigInt(ROUNDS));
+    },
+  );
+
   it("goes with its frame", () => {
     m.load(LOOP);
     result();
