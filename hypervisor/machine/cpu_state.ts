@@ -1,7 +1,7 @@
 // One virtual processor's registers, as they lie in machine memory: the contract between the processors, which run
 // them, and the hypervisor, which reads and rewrites them between runs. Each vcpu has a block of its own. A processor may
 // take the registers (not the rest of the block) into a place of its own, and they stay there until it runs another vcpu:
-// moving them to and fro took a fifth of a hypercall's time. So everybody goes through CpuState, which knows where they are.
+// moving them to and fro took a seventh of a hypercall's time. So everybody goes through CpuState, which knows where they are.
 
 import type { Va } from "../../shared/brand.ts";
 import type { MachineMemory } from "./memory.ts";

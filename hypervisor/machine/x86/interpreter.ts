@@ -67,16 +67,6 @@ export class InterpreterBuilder extends FlagsBuilder {
     return this.add(this.slot(Slot.PAGE), disp);
   }
 
-  /** Where in the code TLB the entry for a page is, relative to its beginning. */
-  codeSlot(address: Val): Val {
-    return this.and(this.wrap(this.shr(address, this.i64(8))), this.i32(this.addresses.codeMask));
-  }
-
-  /** Where the map of a page has the record for an address in the page. */
-  protected placeIn(map: Val, address: Val): Val {
-    return this.add(map, this.shl(this.and(this.wrap(address), this.i32(4095)), this.i32(2)));
-  }
-
   protected next(): void {
     this.flush();
     const next = this.add(this.pc, this.i32(Uop.size));

@@ -283,6 +283,16 @@ export abstract class StateBuilder extends Builder {
     return host;
   }
 
+  /** Where in the code TLB the entry for a page is, relative to its beginning. */
+  codeSlot(address: Val): Val {
+    return this.and(this.wrap(this.shr(address, this.i64(8))), this.i32(this.addresses.codeMask));
+  }
+
+  /** Where the map of a page has the record for an address in the page. */
+  placeIn(map: Val, address: Val): Val {
+    return this.add(map, this.shl(this.and(this.wrap(address), this.i32(4095)), this.i32(2)));
+  }
+
   protected tlbSlot(at: Val): Val {
     return this.and(this.wrap(this.shr(at, this.i64(7))), this.i32(this.addresses.dataMask));
   }

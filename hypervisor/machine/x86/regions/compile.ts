@@ -121,13 +121,12 @@ export class RegionCompiler implements Flow {
     this.#end();
     // An indirect jump: to an entry of this region, in the same place as this one?
     const branch = b.local(Local.BRANCH, I64);
-    const { code, codeMask } = this.#addresses;
+    const { code } = this.#addresses;
     b.if(b.gtS(b.local(Local.LEFT, I32), b.i32(need)), () => {
       const page = b.let(b.and(branch, b.i64(-4096)));
-      const slot = b.let(b.and(b.wrap(b.shr(branch, b.i64(8))), b.i32(codeMask)));
+      const slot = b.let(b.codeSlot(branch));
       b.if(b.eq(b.loadAt(64, slot, code), b.or(page, b.local(Local.ASID, I64))), () => {
-        const offset = b.shl(b.and(b.wrap(branch), b.i32(4095)), b.i32(2));
-        const record = b.loadAt(32, b.add(b.loadAt(32, slot, code + 8), offset), 0);
+        const record = b.loadAt(32, b.placeIn(b.loadAt(32, slot, code + 8), branch), 0);
         const op = b.loadAt(16, record, Uop.op);
         b.set(Local.TARGET, b.sub(op, b.i32(firstOp)));
         b.if(b.ltU(b.local(Local.TARGET, I32), b.i32(entries)), () => {
